@@ -1,0 +1,39 @@
+"""What can be wrong with what we are given, by name.
+
+Every error here is raised at the door, before any state has changed, and its
+message says what was wrong and what to do. vLLM checks most of this above the
+scheduler (`v1/engine/input_processor.py`, `config/scheduler.py`); its bare
+scheduler trusts its caller.
+"""
+
+
+class InferLabError(ValueError):
+    """The base of all errors about input."""
+
+
+class InvalidConfigError(InferLabError):
+    """A limit that cannot be, or two that contradict each other."""
+
+
+class PoolTooSmallError(InferLabError):
+    """The block pool cannot hold one sequence of `max_model_len` tokens."""
+
+
+class InvalidSamplingParamsError(InferLabError):
+    """A sampling parameter out of its range."""
+
+
+class EmptyPromptError(InferLabError):
+    """A prompt without a token."""
+
+
+class PromptTooLongError(InferLabError):
+    """A prompt that leaves no room for one generated token."""
+
+
+class DuplicateRequestError(InferLabError):
+    """A request id that is in use."""
+
+
+class UnknownRequestError(InferLabError):
+    """A request id that the scheduler does not know, or no longer."""

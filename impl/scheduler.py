@@ -1,0 +1,297 @@
+"""The scheduler: whose tokens are computed in the next step."""
+import enum
+from collections.abc import Iterable, Mapping
+
+from impl.block_manager import BlockManager, NotEnoughBlocks
+from impl.config import SchedulerConfig
+from impl.errors import DuplicateRequestError, EmptyPromptError, PromptTooLongError, UnknownRequestError
+from impl.outputs import NEW, RESUMED, RUNNING, Reason, RequestOutput, ScheduledRequest, SchedulerOutput
+from impl.request import Request, RequestStatus
+from impl.request_queue import FCFSQueue, PriorityQueue
+
+
+class PauseState(enum.Enum):
+    """Mirrors `v1/core/sched/interface.py::PauseState`."""
+
+    UNPAUSED = "unpaused"
+    PAUSED_NEW = "new"      # admit nobody; who runs goes on
+    PAUSED_ALL = "all"      # schedule nothing
+
+
+class Scheduler:
+    """Decides, step by step, which requests compute how many tokens on which blocks.
+
+    A step has three parts, in this order: every running request gets tokens, at
+    the cost of preempting others if blocks run out; then, if nobody had to be
+    preempted, waiting requests are admitted; then the model runs, and
+    `update_from_output` takes in what it sampled.
+
+    Mirrors `v1/core/sched/scheduler.py::Scheduler`.
+    """
+
+    def __init__(self, config: SchedulerConfig):
+        self.config = config
+        self.block_manager = BlockManager(config.num_blocks, config.block_size,
+                                          config.enable_prefix_caching, config.watermark)
+        self.max_active = config.max_num_active_seqs or config.max_num_seqs
+        self.requests: dict[str, Request] = {}
+        self.waiting = PriorityQueue() if config.policy == "priority" else FCFSQueue()
+        self.running: list[Request] = []
+        self.pause_state = PauseState.UNPAUSED
+        self.finished_req_ids: list[str] = []       # since the last step
+        self.preempted_req_ids: list[str] = []      # since the last step
+
+    # Doors
+
+    def add_request(self, request: Request) -> None:
+        """Queue a request.
+
+        Raises `EmptyPromptError`, `PromptTooLongError` or `DuplicateRequestError`;
+        nothing has changed then.
+        """
+        room = self.config.max_model_len - request.num_prompt_tokens
+        if request.num_prompt_tokens == 0:
+            raise EmptyPromptError(f"request {request.request_id!r}: the prompt is empty; give it at least one token")
+        if room < 1:
+            raise PromptTooLongError(f"request {request.request_id!r}: a prompt of {request.num_prompt_tokens} tokens leaves "
+                                     f"no room to generate; shorten it to {self.config.max_model_len - 1} tokens "
+                                     f"or raise max_model_len={self.config.max_model_len}")
+        if request.request_id in self.requests:
+            raise DuplicateRequestError(f"request {request.request_id!r} is already here; choose another id "
+                                        "or wait until it has finished")
+        if request.max_tokens is None:
+            request.max_tokens = room
+        self._hash_full_blocks(request)
+        self.requests[request.request_id] = request
+        self.waiting.add(request)
+
+    def abort(self, request_ids: str | Iterable[str] | None = None) -> None:
+        """End requests from outside; None: all. At any time, also between
+        `schedule` and `update_from_output`.
+
+        Raises `UnknownRequestError` if one of the ids is not (or no longer) here;
+        nothing has changed then. Mirrors `Scheduler.finish_requests`.
+        """
+        if request_ids is None:
+            request_ids = list(self.requests)
+        elif isinstance(request_ids, str):
+            request_ids = [request_ids]
+        unknown = [request_id for request_id in request_ids if request_id not in self.requests]
+        if unknown:
+            raise UnknownRequestError(f"no request {', '.join(map(repr, unknown))}: it has finished or never came")
+        for request in [self.requests[request_id] for request_id in request_ids]:
+            if request.status is RequestStatus.RUNNING:
+                self.running.remove(request)
+            else:
+                self.waiting.remove(request)
+            request.status = RequestStatus.FINISHED_ABORTED
+            self._finish(request)
+
+    def reset_prefix_cache(self, reset_running_requests: bool = False) -> bool:
+        """Forget all cached blocks, as after a change of the weights.
+
+        Returns False, with nothing changed, if a request holds blocks, unless
+        `reset_running_requests`: then all running requests are preempted first,
+        and lose what the step in flight computes for them.
+        """
+        if reset_running_requests:
+            while self.running:     # the last first, so that the waiting queue has them in order
+                self._preempt(self.running.pop())
+        return self.block_manager.reset_prefix_cache()
+
+    def set_pause_state(self, state: PauseState) -> None:
+        self.pause_state = state
+
+    def schedule(self) -> SchedulerOutput:
+        """Decide the next step."""
+        step = _Step(self.config.max_num_batched_tokens, self._long_prefill_cap())
+        if self.pause_state is PauseState.PAUSED_ALL:
+            step.note("", "nothing is scheduled: paused")
+        else:
+            self._schedule_running(step)
+            self._schedule_waiting(step)
+        output = SchedulerOutput(list(step.scheduled.values()), self.preempted_req_ids, self.finished_req_ids, step.reasons)
+        self.preempted_req_ids, self.finished_req_ids = [], []
+        for request_id, scheduled in step.scheduled.items():
+            # Counted as computed from now on: the next step may be decided before this one has run.
+            self.requests[request_id].num_computed_tokens += scheduled.num_tokens
+        return output
+
+    def update_from_output(self, output: SchedulerOutput, sampled: Mapping[str, Iterable[int]]) -> list[RequestOutput]:
+        """Take in the tokens which the model sampled for `output`, by request id.
+
+        A request whose prompt is not yet computed to its end has sampled nothing.
+        What was sampled for a request that was aborted or reset meanwhile is dropped.
+        """
+        outputs, stopped = [], []
+        for scheduled in output.scheduled:
+            request = self.requests.get(scheduled.request_id)
+            if request is None or request.status is not RequestStatus.RUNNING:
+                continue
+            new_token_ids = []
+            for token_id in sampled.get(scheduled.request_id, ()):
+                request.token_ids.append(token_id)
+                new_token_ids.append(token_id)
+                if request.check_stop(self.config.max_model_len):
+                    break
+            if not new_token_ids:
+                continue
+            self._hash_full_blocks(request)
+            finish_reason = None
+            if request.status is not RequestStatus.RUNNING:
+                finish_reason = request.status.value
+                stopped.append(request)
+                self._finish(request)
+            outputs.append(RequestOutput(request.request_id, tuple(new_token_ids), finish_reason, request.stop_reason))
+        if stopped:
+            self.running = [request for request in self.running if request.status is RequestStatus.RUNNING]
+        return outputs
+
+    # Parts of a step
+
+    def _schedule_running(self, step: "_Step") -> None:
+        """Every running request catches up, in order, as far as budget and blocks go."""
+        index = 0
+        while index < len(self.running) and step.token_budget > 0:
+            request = self.running[index]
+            num_new_tokens = step.share(request, request.num_tokens - request.num_computed_tokens)
+            new_blocks = self.block_manager.allocate_slots(request, num_new_tokens)
+            while isinstance(new_blocks, NotEnoughBlocks):
+                victim = self._choose_victim()
+                index -= self._preempt_in_step(victim, index, step, request, new_blocks)
+                if victim is request:
+                    return self._note_left_out(step, index, "the step ended at {}, which preempted itself", victim.request_id)
+                new_blocks = self.block_manager.allocate_slots(request, num_new_tokens)
+            step.take(request, RUNNING, num_new_tokens, request.num_computed_tokens,
+                      tuple([block.block_id for block in new_blocks]) if new_blocks else ())
+            index += 1
+        self._note_left_out(step, index, "the token budget is used up")
+
+    def _schedule_waiting(self, step: "_Step") -> None:
+        """Admit waiting requests in order until one does not fit: nobody overtakes it."""
+        while self.waiting:
+            request = self.waiting.peek()
+            num_running = len(self.running)
+            if step.preempted:
+                return step.note(request.request_id, "not admitted: this step had to preempt")
+            if step.token_budget == 0:
+                return step.note(request.request_id, "not admitted: the token budget is used up")
+            if self.pause_state is PauseState.PAUSED_NEW:
+                return step.note(request.request_id, "not admitted: admission is paused")
+            if num_running >= self.max_active:
+                return step.note(request.request_id, "not admitted: {} of {} seats are taken", num_running, self.max_active)
+
+            computed_blocks = self.block_manager.get_computed_blocks(request)
+            num_computed_tokens = len(computed_blocks) * self.config.block_size
+            num_missing_tokens = request.num_tokens - num_computed_tokens
+            if not self.config.enable_chunked_prefill and step.capped(num_missing_tokens) > step.token_budget:
+                return step.note(request.request_id, "not admitted: needs {} tokens in one step, {} left",
+                                 step.capped(num_missing_tokens), step.token_budget)
+            num_new_tokens = step.share(request, num_missing_tokens)
+            refusal = self.block_manager.admit(
+                request, computed_blocks, num_new_tokens,
+                reserve_full_prompt=self.config.scheduler_reserve_full_isl,
+                keep_watermark=num_running > 0)
+            if refusal:
+                return step.note(request.request_id, "not admitted: needs {} blocks{}, {} free{}", refusal.needed,
+                                 " for its whole prompt" if refusal.whole_prompt else "", refusal.free,
+                                 f", {refusal.watermark} of them the watermark" if refusal.watermark else "")
+            self._admit(self.waiting.pop(), num_computed_tokens, num_new_tokens, step)
+
+    def _admit(self, request: Request, num_computed_tokens: int, num_new_tokens: int, step: "_Step") -> None:
+        self.block_manager.record_stats(request, num_computed_tokens)
+        kind = RESUMED if request.status is RequestStatus.PREEMPTED else NEW
+        request.status = RequestStatus.RUNNING
+        request.num_computed_tokens = num_computed_tokens
+        self.running.append(request)
+        step.take(request, kind, num_new_tokens, num_computed_tokens, self.block_manager.block_ids(request.request_id))
+        step.note(request.request_id, "admitted: {} of its {} tokens are cached", num_computed_tokens, request.num_tokens)
+
+    def _choose_victim(self) -> Request:
+        """Who has to go when blocks run out: the last admitted, or the least urgent."""
+        if self.config.policy == "priority":
+            return max(self.running, key=lambda request: (request.priority, request.arrival_time))
+        return self.running[-1]
+
+    def _preempt_in_step(self, victim: Request, index: int, step: "_Step", request: Request, short: NotEnoughBlocks) -> int:
+        """Preempt `victim` for `request`, which is at `index`; returns by how much the index moves."""
+        position = self.running.index(victim) if self.config.policy == "priority" else len(self.running) - 1
+        del self.running[position]
+        step.give_back(victim)
+        step.preempted = True
+        step.note(victim.request_id, "preempted: {} needs {} blocks, {} free", request.request_id, short.needed, short.free)
+        self._preempt(victim)
+        return int(position < index)
+
+    def _note_left_out(self, step: "_Step", index: int, why: str, *values) -> None:
+        for request in self.running[index:]:
+            step.note(request.request_id, "gets no tokens: " + why, *values)
+
+    def _preempt(self, request: Request) -> None:
+        """Take everything from a request but its tokens: it will be computed again."""
+        self.block_manager.free(request)
+        request.status = RequestStatus.PREEMPTED
+        request.num_computed_tokens = 0
+        request.num_preemptions += 1
+        self.waiting.put_back(request)
+        self.preempted_req_ids.append(request.request_id)
+
+    def _finish(self, request: Request) -> None:
+        self.block_manager.free(request)
+        self.finished_req_ids.append(request.request_id)
+        del self.requests[request.request_id]
+
+    def _hash_full_blocks(self, request: Request) -> None:
+        if self.config.enable_prefix_caching:
+            request.extend_block_hashes(self.config.block_size)
+
+    def _long_prefill_cap(self) -> int:
+        """How many tokens one request may take of this step; 0: as many as there are.
+
+        Alone, a request has nobody to starve, so nothing is capped.
+        """
+        num_requests = len(self.running) + len(self.waiting)
+        cap = self.config.long_prefill_token_threshold if num_requests > 1 else 0
+        if cap and self.config.long_prefill_token_threshold_adaptive:
+            cap = max(cap, self.config.max_num_batched_tokens // num_requests)
+        return cap
+
+
+class _Step:
+    """A decision in the making: the budget that is left and what has been given away."""
+
+    __slots__ = ("token_budget", "long_prefill_cap", "scheduled", "preempted", "reasons")
+
+    def __init__(self, token_budget: int, long_prefill_cap: int):
+        self.token_budget = token_budget
+        self.long_prefill_cap = long_prefill_cap
+        self.scheduled: dict[str, ScheduledRequest] = {}
+        self.preempted = False
+        self.reasons: list[Reason] = []
+
+    def note(self, request_id: str, text: str, *values) -> None:
+        self.reasons.append(Reason(request_id, text, values))
+
+    def capped(self, num_tokens: int) -> int:
+        """What a request may get of a step that has nobody else to serve."""
+        return self.long_prefill_cap if 0 < self.long_prefill_cap < num_tokens else num_tokens
+
+    def share(self, request: Request, num_tokens: int) -> int:
+        """How many of the tokens it asks for a request gets."""
+        capped = self.capped(num_tokens)
+        share = min(capped, self.token_budget)
+        if share < num_tokens:
+            self.note(request.request_id, "is cut to {} of {} tokens: the {}", share, num_tokens,
+                      "token budget" if share < capped else "long-prefill cap")
+        return share
+
+    def take(self, request: Request, kind: str, num_tokens: int, num_computed_tokens: int, new_block_ids: tuple[int, ...]) -> None:
+        self.token_budget -= num_tokens
+        self.scheduled[request.request_id] = ScheduledRequest(
+            request.request_id, kind, num_tokens, num_computed_tokens, new_block_ids)
+
+    def give_back(self, request: Request) -> None:
+        """Undo `take`: under the priority policy a victim may have had its share already."""
+        taken = self.scheduled.pop(request.request_id, None)
+        if taken:
+            self.token_budget += taken.num_tokens

@@ -1,0 +1,1 @@
+"""How an engine is observed, and the real one to compare with."""

@@ -1,0 +1,162 @@
+"""Playing a workload through an engine, and writing down what it did.
+
+An engine is anything with the doors of `impl.Scheduler`; `reference/vllm_scheduler.py`
+puts them in front of the real one. The model is played too: it generates the text
+`<request id>.out`, so that an engine cannot change what is said by changing when.
+"""
+from collections.abc import Callable
+from dataclasses import asdict
+from types import ModuleType
+
+from impl.parallel_sampling import fan_out
+from impl.request import Request
+from impl.sampling_params import SamplingParams
+from reference.trace import CRASHED, CUT, REFUSED, STALLED, Run, State, Step
+from reference.workload import EOS, Action, RequestSpec, Workload
+
+
+def play(workload: Workload, build: Callable[[Workload], object], engine: str,
+         watch: Callable[[object, Step], None] | None = None) -> Run:
+    """Run `workload` through the engine that `build` makes. An error of the engine is part of the run.
+
+    `watch(engine, step)` is called at the end of each step.
+    """
+    run = Run(workload, engine)
+    try:
+        player = _Player(workload, build(workload), watch)
+    except Exception as error:
+        run.ended, run.error = REFUSED, _tell(error)
+        return run
+    for index in range(workload.max_steps):
+        try:
+            step = player.step(index)
+        except Exception as error:
+            run.ended, run.error = CRASHED, _tell(error)
+            return run
+        run.steps.append(step)
+        if index >= workload.last_event:
+            if not step.updated_state.running and not step.updated_state.waiting:
+                break
+            if not step.scheduled and not step.preempted:
+                run.ended = STALLED
+                break
+    else:
+        run.ended = CUT
+    run.prefix_cache = player.engine.prefix_cache_stats()
+    return run
+
+
+class OurEngine:
+    """The doors of `impl`, or of any package put in its place, as the player uses them."""
+
+    def __init__(self, package: ModuleType, workload: Workload):
+        config = workload.scheduler_config()
+        if workload.engine:
+            config.require_pool_for_one_sequence()
+        self.scheduler = package.Scheduler(config)
+        self.package = package
+
+    def add(self, spec: RequestSpec, arrival_time: float) -> list[str]:
+        """Queue a request, or its `n` children; returns their ids."""
+        params = SamplingParams(
+            n=spec.n, max_tokens=spec.max_tokens, min_tokens=spec.min_tokens, eos_token_id=EOS, ignore_eos=spec.ignore_eos,
+            stop_token_ids=spec.stop_token_ids, prompt_logprobs=spec.prompt_logprobs,
+            skip_reading_prefix_cache=spec.skip_reading_prefix_cache)
+        children = fan_out(Request(spec.request_id, spec.prompt_token_ids(), params, priority=spec.priority,
+                                   arrival_time=arrival_time, cache_salt=spec.cache_salt))
+        for child in children:
+            self.scheduler.add_request(child)
+        return [child.request_id for child in children]
+
+    def act(self, action: Action) -> bool | None:
+        if action.name == "abort":
+            return self.scheduler.abort(action.argument)
+        if action.name == "reset_prefix_cache":
+            return self.scheduler.reset_prefix_cache(reset_running_requests=action.argument)
+        return self.scheduler.set_pause_state(self.package.PauseState(action.argument))
+
+    def schedule(self):
+        return self.scheduler.schedule()
+
+    def update(self, output, sampled):
+        return self.scheduler.update_from_output(output, sampled)
+
+    def state(self) -> State:
+        manager = self.scheduler.block_manager
+        pool = getattr(manager, "pool", None)
+        return State(tuple([request.request_id for request in self.scheduler.running]),
+                     tuple([request.request_id for request in self.scheduler.waiting]),
+                     tuple(manager.free_blocks),
+                     tuple([block.block_id for block in pool.blocks if block.block_hash is not None]) if pool else ())
+
+    def ref_counts(self) -> list[int]:
+        """References to each block, by id."""
+        return [block.ref_cnt for block in self.scheduler.block_manager.pool.blocks]
+
+    def prefix_cache_stats(self) -> dict[str, int]:
+        stats = getattr(self.scheduler.block_manager, "stats", None)
+        return asdict(stats) if stats else {}
+
+
+class _Player:
+    def __init__(self, workload: Workload, engine, watch):
+        self.workload, self.engine, self.watch = workload, engine, watch
+        self.specs: dict[str, RequestSpec] = {}     # by the id of the request, or of the child
+        self.num_prompt: dict[str, int] = {}        # tokens of its prompt
+        self.num_known: dict[str, int] = {}         # tokens of prompt and output
+        self.arrivals = 0
+
+    def step(self, index: int) -> Step:
+        refused, complaints, resets = [], [], []
+        for spec in self.workload.requests:
+            if spec.arrives == index:
+                self._attempt(refused, f"request {spec.request_id}", lambda: self._arrive(spec))
+        self._act(index, False, complaints, resets)
+        output = self.engine.schedule()
+        scheduled_state = self.engine.state()
+        self._act(index, True, complaints, resets)
+        outputs = self.engine.update(output, self._sample(output.scheduled))
+        for done in outputs:
+            self.num_known[done.request_id] += len(done.new_token_ids)
+        step = Step(index, tuple([refusal.partition(":")[0] for refusal in refused]), tuple(resets), tuple(output.scheduled),
+                    tuple(sorted(output.preempted_req_ids)), tuple(sorted(output.finished_req_ids)),
+                    scheduled_state, tuple(outputs), self.engine.state(),
+                    tuple(refused + complaints), tuple(map(str, output.reasons)))
+        if self.watch:
+            self.watch(self.engine, step)
+        return step
+
+    def _arrive(self, spec: RequestSpec) -> None:
+        self.arrivals += 1
+        arrival_time = float(self.arrivals) if spec.arrival_time is None else spec.arrival_time
+        for request_id in self.engine.add(spec, arrival_time):
+            self.specs[request_id] = spec
+            self.num_prompt[request_id] = self.num_known[request_id] = spec.num_prompt_tokens
+
+    def _act(self, index: int, between: bool, complaints: list[str], resets: list[bool]) -> None:
+        for action in self.workload.actions:
+            if action.at == index and action.between == between:
+                answer = self._attempt(complaints, f"{action.name} {action.argument}", lambda: self.engine.act(action))
+                if action.name == "reset_prefix_cache" and answer is not None:
+                    resets.append(answer)
+
+    def _attempt(self, refused: list[str], what: str, action: Callable):
+        """A refusal is a result: it is noted, and the run goes on."""
+        try:
+            return action()
+        except (ValueError, AssertionError) as error:
+            refused.append(f"{what}: {_tell(error)}")
+
+    def _sample(self, scheduled) -> dict[str, list[int]]:
+        """One token for each request which the step computes to its end."""
+        sampled = {}
+        for share in scheduled:
+            request_id = share.request_id
+            if share.num_computed_tokens + share.num_tokens == self.num_known[request_id]:
+                number = self.num_known[request_id] - self.num_prompt[request_id] + 1
+                sampled[request_id] = [self.specs[request_id].output_token(request_id, number)]
+        return sampled
+
+
+def _tell(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"

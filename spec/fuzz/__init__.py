@@ -1,0 +1,1 @@
+"""Random workloads through both engines, every step compared."""
