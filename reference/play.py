@@ -6,11 +6,9 @@ puts them in front of the real one. The model is played too: it generates the te
 """
 from collections.abc import Callable
 from dataclasses import asdict
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
-from impl.parallel_sampling import fan_out
-from impl.request import Request
-from impl.sampling_params import SamplingParams
+import impl
 from reference.trace import CRASHED, CUT, REFUSED, STALLED, Run, State, Step
 from reference.workload import EOS, Action, RequestSpec, Workload
 
@@ -47,23 +45,27 @@ def play(workload: Workload, build: Callable[[Workload], object], engine: str,
 
 
 class OurEngine:
-    """The doors of `impl`, or of any package put in its place, as the player uses them."""
+    """The doors of `impl`, or of any package put in its place, as the player uses them.
+
+    A package must have a `Scheduler`; what else it lacks is taken from `impl`.
+    """
 
     def __init__(self, package: ModuleType, workload: Workload):
         config = workload.scheduler_config()
         if workload.engine:
             config.require_pool_for_one_sequence()
         self.scheduler = package.Scheduler(config)
-        self.package = package
+        self.types = SimpleNamespace(**{name: getattr(package, name, getattr(impl, name))
+                                        for name in ("PauseState", "Request", "SamplingParams", "fan_out")})
 
     def add(self, spec: RequestSpec, arrival_time: float) -> list[str]:
         """Queue a request, or its `n` children; returns their ids."""
-        params = SamplingParams(
+        params = self.types.SamplingParams(
             n=spec.n, max_tokens=spec.max_tokens, min_tokens=spec.min_tokens, eos_token_id=EOS, ignore_eos=spec.ignore_eos,
             stop_token_ids=spec.stop_token_ids, prompt_logprobs=spec.prompt_logprobs,
             skip_reading_prefix_cache=spec.skip_reading_prefix_cache)
-        children = fan_out(Request(spec.request_id, spec.prompt_token_ids(), params, priority=spec.priority,
-                                   arrival_time=arrival_time, cache_salt=spec.cache_salt))
+        children = self.types.fan_out(self.types.Request(
+            spec.request_id, spec.prompt_token_ids(), params, priority=spec.priority, arrival_time=arrival_time, cache_salt=spec.cache_salt))
         for child in children:
             self.scheduler.add_request(child)
         return [child.request_id for child in children]
@@ -73,7 +75,7 @@ class OurEngine:
             return self.scheduler.abort(action.argument)
         if action.name == "reset_prefix_cache":
             return self.scheduler.reset_prefix_cache(reset_running_requests=action.argument)
-        return self.scheduler.set_pause_state(self.package.PauseState(action.argument))
+        return self.scheduler.set_pause_state(self.types.PauseState(action.argument))
 
     def schedule(self):
         return self.scheduler.schedule()

@@ -1,1 +1,8 @@
-"""The bench: how a claim is asked of two engines, and what the answer is."""
+"""The bench: how a claim is asked of two engines, and what the answer is.
+
+A file of claims needs one line: `from spec.bench import EOS, claim, workload`.
+"""
+from reference.workload import EOS, workload
+from spec.bench.claim import claim
+
+__all__ = ["EOS", "claim", "workload"]

@@ -1,0 +1,68 @@
+"""Which reference answers: the real vLLM here and now, or a recording of it."""
+import datetime
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from reference import cassette
+from reference.play import play
+from reference.trace import Run
+from reference.vllm_scheduler import VllmEngine, installed_version
+from reference.workload import Workload
+
+PINNED_VERSION = "0.32.0"   # the version this lab is about, and recorded
+MODES = {
+    "auto": "a recording of this very workload by the installed vLLM, or else the real one",
+    "live": "the real vLLM, always",
+    "recorded": "recordings only; vLLM is not imported",
+    "record": "the real vLLM, and what it does is written down",
+}
+
+
+class NoReference(Exception):
+    """Nobody here can say what vLLM does with a workload. The message names the remedy."""
+
+
+@dataclass
+class Answer:
+    """A run of vLLM and where it comes from."""
+
+    run: Run
+    mode: str       # "live" or "recorded"
+    version: str
+    date: str
+
+
+@dataclass
+class Reference:
+    mode: str = "auto"
+    answers: dict[str, Answer] = field(default_factory=dict)
+
+    @cached_property
+    def version(self) -> str:
+        """The version of vLLM that is asked, or whose recordings are read."""
+        return PINNED_VERSION if self.mode == "recorded" else installed_version() or PINNED_VERSION
+
+    def run(self, workload: Workload) -> Answer:
+        """What vLLM does with a workload. Raises `NoReference`."""
+        if workload.key not in self.answers:
+            self.answers[workload.key] = self._ask(workload)
+        return self.answers[workload.key]
+
+    def require(self) -> None:
+        """Raise `NoReference` if this mode cannot work here."""
+        if self.mode in ("live", "record") and not installed_version():
+            raise NoReference(f"--reference={self.mode} needs vLLM, and none is installed: run 'make spec' once, "
+                              "or use --reference=recorded")
+
+    def _ask(self, workload: Workload) -> Answer:
+        if self.mode in ("auto", "recorded"):
+            recorded = cassette.load(workload, self.version)
+            if recorded:
+                return Answer(recorded[0], "recorded", self.version, recorded[1])
+            if self.mode == "recorded" or not installed_version():
+                raise NoReference(f"vLLM {self.version} was not recorded with this workload; "
+                                  "with vLLM installed ('make spec'), '--reference=record' records it")
+        run = play(workload, VllmEngine, "vllm")
+        if self.mode == "record":
+            cassette.save(run, self.version)
+        return Answer(run, "live", self.version, datetime.date.today().isoformat())

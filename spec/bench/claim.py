@@ -1,0 +1,67 @@
+"""A claim: one sentence about vLLM, the workload it is about, and a test of its truth.
+
+    @claim("A step that preempts admits nobody from the waiting queue.",
+           on=crowded, about="preemption", vllm="v1/core/sched/scheduler.py::Scheduler.schedule")
+    def test_a_preempting_step_admits_nobody(run):
+        assert all(not step.admitted for step in run.steps if step.preempted)
+
+The body is a predicate on a run. It is asked of vLLM's run and of ours, each by
+itself; that both made the same decisions is checked without being asked for.
+"""
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from reference.trace import Run
+from reference.workload import Workload
+
+
+@dataclass(frozen=True)
+class Claim:
+    sentence: str
+    on: tuple[Workload, ...]        # the body gets one run per workload
+    about: tuple[str, ...]          # events that must have happened, or the claim is vacuous
+    vllm: str                       # the source it is about: file::name, from vLLM's package folder
+    holds: Callable[..., None]      # raises AssertionError if the runs contradict the sentence
+    misconception: bool = False     # a widespread belief: passes when it is refuted
+    renamed: bool = False           # block ids are compared up to renaming
+
+    @cached_property
+    def name(self) -> str:
+        return self.holds.__name__
+
+    @cached_property
+    def theme(self) -> str:
+        """Folder and file, such as scheduler/preemption."""
+        folder, _, module = self.holds.__module__.rpartition(".")
+        return f"{folder.rpartition('.')[2]}/{module.removeprefix('test_')}"
+
+    def objection(self, runs: list[Run]) -> str | None:
+        """Why the runs contradict the sentence; None if they do not. An error in the body stays an error."""
+        try:
+            self.holds(*runs)
+        except AssertionError as error:
+            return str(error) or "the predicate is false"
+        return None
+
+
+ALL_CLAIMS: list[Claim] = []
+
+
+def claim(sentence: str, *, on: Workload | tuple[Workload, ...], about: str | tuple[str, ...], vllm: str,
+          misconception: bool = False, renamed: bool = False) -> Callable[[Callable[..., None]], Callable]:
+    """Make a test of a predicate. `about`: event names, see `spec/bench/events.py`."""
+    def make_test(holds: Callable[..., None]) -> Callable:
+        made = Claim(sentence, (on,) if isinstance(on, Workload) else tuple(on),
+                     (about,) if isinstance(about, str) else tuple(about), vllm, holds, misconception, renamed)
+        ALL_CLAIMS.append(made)
+
+        def test(bench):
+            bench.judge(made)
+
+        test.__name__, test.__qualname__, test.__module__ = holds.__name__, holds.__qualname__, holds.__module__
+        test.__doc__, test.claim = sentence, made
+        test.__code__ = test.__code__.replace(co_firstlineno=holds.__code__.co_firstlineno, co_filename=holds.__code__.co_filename)
+        return test
+
+    return make_test

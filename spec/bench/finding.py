@@ -1,0 +1,208 @@
+"""A finding: a failed claim told so that one can act on it."""
+import ast
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+
+from reference.choose import Answer, Reference
+from reference.play import OurEngine, play
+from reference.trace import RUNNING, Run, Step
+from reference.vllm_scheduler import VllmEngine
+from reference.workload import Workload
+from spec.bench.claim import Claim
+from spec.bench.divergence import first_divergence
+from spec.bench.events import events
+from spec.bench.shrink import shrink
+from spec.bench.verdict import Judgement, Verdict
+
+CONTEXT = 2     # steps shown before the one to look at
+
+
+def describe(judgement: Judgement, package: ModuleType, reference: Reference, nodeid: str, may_shrink: bool) -> dict:
+    """The finding as plain data, for the terminal and for the report."""
+    workload = judgement.claim.on[judgement.which]
+    shrunk = _shrink(judgement, package) if may_shrink and reference.mode in ("live", "record") and len(judgement.claim.on) == 1 else None
+    if shrunk:
+        judgement = _judge_again(judgement, shrunk, package)
+    rows = _rows(judgement)
+    step = judgement.divergence.step if judgement.divergence else None
+    our_steps = judgement.ours[judgement.which].steps
+    return {
+        "headline": _headline(judgement), "step": step,
+        "what": judgement.divergence.what if judgement.divergence else "",
+        "ours": str(judgement.divergence.ours) if judgement.divergence else "",
+        "theirs": str(judgement.divergence.theirs) if judgement.divergence else "",
+        "rows": rows, "ours_reasons": list(our_steps[step].reasons) if step is not None and step < len(our_steps) else [],
+        "shrunk": (shrunk or workload).source(), "is_shrunk": shrunk is not None,
+        "source": locate(judgement.claim.vllm), "next": _next_command(judgement, reference, nodeid), "remedy": None}
+
+
+def tell(finding: dict, sentence: str, engine: str, answer: Answer) -> str:
+    """The finding for the terminal."""
+    theirs = f"vLLM {answer.version} ({answer.mode}, {answer.date})"
+    lines = [finding["headline"], "", f'"{sentence}"', ""]
+    both = any(row["ours"] for row in finding["rows"])
+    width = max([len(line) for row in finding["rows"] for line in row["ours"]] + [len(engine), 16]) + 2
+    if finding["rows"]:
+        lines.append(f"            {engine:<{width}}  {theirs}" if both else f"            {theirs}")
+    for row in finding["rows"]:
+        lines += _tell_row(row, width, both)
+    if finding["ours_reasons"]:
+        lines += ["", f"why {engine} did so at step {finding['step']}:"] + [f"    {reason}" for reason in finding["ours_reasons"]]
+    title = "the smallest workload that still shows it:" if finding["is_shrunk"] else "the workload:"
+    lines += ["", title] + [f"    {line}" for line in finding["shrunk"].splitlines()]
+    lines += ["", f"vLLM decides this in {finding['source']}", f"next: {finding['next']}"]
+    return "\n".join(lines)
+
+
+def _tell_row(row: dict, width: int, both: bool) -> list[str]:
+    mark = ">" if row["differs"] else " "
+    if both and not row["differs"]:
+        pairs = [(line, "") for line in row["ours"]]
+        pairs[0] = (pairs[0][0], "(the same)")
+    elif both:
+        height = max(len(row["ours"]), len(row["theirs"]))
+        pairs = list(zip(row["ours"] + [""] * (height - len(row["ours"])), row["theirs"] + [""] * (height - len(row["theirs"]))))
+    else:
+        pairs = [(line, "") for line in row["theirs"]]
+    label = f"step {row['step']}"
+    return [f"{mark if not index else ' '} {label if not index else '':<8}  {ours:<{width}}  {theirs}".rstrip()
+            for index, (ours, theirs) in enumerate(pairs)]
+
+
+def locate(source: str) -> str:
+    """file::Class.name as file:line of the installed vLLM; unchanged if vLLM is not installed."""
+    file, _, name = source.partition("::")
+    found = find_spec("vllm")
+    if not found or not found.submodule_search_locations:
+        return source
+    path = Path(found.submodule_search_locations[0]) / file
+    if not path.exists():
+        return source
+    node: ast.AST = ast.parse(path.read_text())
+    for part in name.split("."):
+        node = next((child for child in getattr(node, "body", ()) if getattr(child, "name", None) == part), node)
+    return f"{path}:{getattr(node, 'lineno', 1)} ({name})"
+
+
+def _headline(judgement: Judgement) -> str:
+    divergence, engine = judgement.divergence, judgement.ours[0].engine
+    vllm = f"vLLM {judgement.answer.version}"
+    if judgement.verdict is Verdict.DIVERGED and divergence and divergence.step is not None:
+        return f"DIVERGED at step {divergence.step}, in {divergence.what}: {engine} and {vllm} part."
+    if judgement.verdict is Verdict.DIVERGED and divergence:
+        return f"DIVERGED: {engine} and {vllm} differ in {divergence.what}: {divergence.ours} / {divergence.theirs}"
+    if judgement.verdict is Verdict.DIVERGED:
+        return f"DIVERGED: {vllm} and {engine} answer differently: {judgement.objection}"
+    if judgement.verdict is Verdict.VACUOUS:
+        return f"VACUOUS: {judgement.objection}. A claim about what never happens says nothing: change the workload."
+    if judgement.verdict is Verdict.REFUTED:
+        return f"REFUTED, {vllm} does otherwise: {judgement.objection}"
+    return f"{judgement.verdict}"
+
+
+def _rows(judgement: Judgement) -> list[dict]:
+    """The steps to look at, each side in the same words."""
+    ours, theirs = judgement.ours[judgement.which], judgement.theirs[judgement.which]
+    if judgement.divergence and judgement.divergence.step is not None:
+        last = judgement.divergence.step
+        return [{"step": index, "differs": index == last, "ours": _lines(ours, index), "theirs": _lines(theirs, index)}
+                for index in range(max(0, last - CONTEXT), last + 1)]
+    if judgement.verdict is Verdict.REFUTED:
+        last = _contradicting_step(judgement.claim, theirs)
+        return [{"step": index, "differs": index == last, "ours": [], "theirs": _lines(theirs, index)}
+                for index in range(max(0, last - CONTEXT), last + 1)]
+    return []
+
+
+def _contradicting_step(claim: Claim, run: Run) -> int:
+    """The step at which a claim that held so far is contradicted, as far as a beginning of the run can tell."""
+    for length in range(1, len(run.steps)):
+        try:
+            claim.holds(replace(run, steps=run.steps[:length]))
+        except AssertionError:
+            return length - 1
+        except Exception:   # too short a run to ask the question
+            continue
+    return len(run.steps) - 1
+
+
+def _lines(run: Run, index: int) -> list[str]:
+    if index >= len(run.steps):
+        return [f"the run has {run.ended}" + (f": {run.error}" if run.error else "")]
+    return step_lines(run.steps[index])
+
+
+def step_lines(step: Step) -> list[str]:
+    """One step in a few short lines."""
+    lines = [_share(share) for share in step.scheduled] or ["nothing is scheduled"]
+    if step.refused:
+        lines.append(f"refused: {', '.join(step.refused)}")
+    if step.resets:
+        lines.append(f"reset_prefix_cache: {', '.join(map(str, step.resets))}")
+    if step.preempted:
+        lines.append(f"preempted: {' '.join(step.preempted)}")
+    if step.finished:
+        lines.append(f"told to be finished: {' '.join(step.finished)}")
+    before, after = step.scheduled_state, step.updated_state
+    lines.append(f"running: {' '.join(before.running) or '-'}   waiting: {' '.join(before.waiting) or '-'}")
+    lines.append(f"free: {' '.join(map(str, before.free_blocks)) or '-'}")
+    ended = [f"{done.request_id} ({done.finish_reason})" for done in step.outputs if done.finish_reason]
+    if ended:
+        lines.append(f"ended: {' '.join(ended)}")
+    if after.free_blocks != before.free_blocks:
+        lines.append(f"free after update: {' '.join(map(str, after.free_blocks)) or '-'}")
+    return lines
+
+
+def _share(share) -> str:
+    blocks = f" on {' '.join(map(str, share.new_block_ids))}" if share.new_block_ids else ""
+    label = "+" if share.kind == RUNNING and share.new_block_ids else ""
+    return f"{share.request_id} {share.kind}: {share.num_tokens} after {share.num_computed_tokens}{blocks and ' ' + label + blocks.strip()}"
+
+
+def _next_command(judgement: Judgement, reference: Reference, nodeid: str) -> str:
+    if judgement.verdict in (Verdict.REFUTED, Verdict.VACUOUS):
+        return f"read that function, correct the claim or its workload, and run: pytest {nodeid}"
+    if reference.mode in ("auto", "recorded"):
+        return f"pytest {nodeid} --reference=live   (asks the real vLLM, and finds the smallest workload)"
+    return f"compare that function with its twin in impl, and run: pytest {nodeid}"
+
+
+def _shrink(judgement: Judgement, package: ModuleType) -> Workload | None:
+    still_shows = _still_shows(judgement, package)
+    workload = judgement.claim.on[0]
+    return shrink(workload, still_shows) if still_shows(workload) else None
+
+
+def _still_shows(judgement: Judgement, package: ModuleType) -> Callable[[Workload], bool]:
+    claim, verdict = judgement.claim, judgement.verdict
+
+    def still_shows(workload: Workload) -> bool:
+        try:
+            theirs = play(workload, VllmEngine, "vllm")
+            happened = events(theirs)
+            if not all(happened[event] for event in claim.about) and not judgement.divergence:
+                return False
+            if verdict is Verdict.REFUTED:
+                return claim.objection([theirs]) is not None
+            ours = play(workload, partial(OurEngine, package), judgement.ours[0].engine)
+            if judgement.divergence:
+                return first_divergence(ours, theirs, renamed=claim.renamed) is not None
+            return (claim.objection([ours]) is None) != (claim.objection([theirs]) is None)
+        except Exception:   # a workload on which the claim cannot even be asked shows nothing
+            return False
+
+    return still_shows
+
+
+def _judge_again(judgement: Judgement, workload: Workload, package: ModuleType) -> Judgement:
+    ours = play(workload, partial(OurEngine, package), judgement.ours[0].engine)
+    theirs = play(workload, VllmEngine, "vllm")
+    objection = judgement.claim.objection([theirs if judgement.verdict is Verdict.REFUTED else ours])
+    return replace(judgement, claim=replace(judgement.claim, on=(workload,)), ours=[ours], theirs=[theirs], which=0,
+                   objection=objection or judgement.objection,
+                   divergence=first_divergence(ours, theirs, renamed=judgement.claim.renamed))
