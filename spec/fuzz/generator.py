@@ -10,10 +10,10 @@ def random_workload(rng: Random) -> Workload:
     """A workload in which something happens: about a dozen requests, a pool they do not all fit into."""
     built = random_limits(rng)
     max_model_len = built.config["max_model_len"]
-    num_requests, spread = rng.randint(8, 18), rng.choice((0, 5, 20, 40))
+    num_requests, spread = rng.randint(8, 14), rng.choice((0, 5, 20, 30))
     for number in range(num_requests):
         built = built.request(**random_request(rng, f"r{number}", max_model_len, rng.randint(0, spread)))
-    return random_actions(rng, built, num_requests, spread + 30)
+    return random_actions(rng, built, num_requests, spread + 20)
 
 
 def random_limits(rng: Random) -> Workload:
@@ -47,7 +47,7 @@ def random_request(rng: Random, request_id: str, max_model_len: int, arrives: in
     """The arguments of `Workload.request`."""
     longest = max(1, min(max_model_len - 1, rng.choice((max_model_len // 4, max_model_len // 2, max_model_len))))
     request = {"request_id": request_id, "prompt": random_prompt(rng, request_id, rng.randint(1, longest)),
-               "arrives": arrives, "max_tokens": rng.randint(1, min(40, max_model_len)), "priority": rng.randint(-1, 2)}
+               "arrives": arrives, "max_tokens": rng.randint(1, min(rng.choice((8, 20)), max_model_len)), "priority": rng.randint(-1, 2)}
     if rng.random() < 0.05:
         request["max_tokens"] = None
     elif rng.random() < 0.1:
