@@ -71,11 +71,11 @@ def _read_step(index: int, data: dict) -> Step:
 
 
 def _write_state(state: State) -> list:
-    return [list(state.running), list(state.waiting), _write_ids(state.free_blocks), _write_ids(state.cached_blocks)]
+    return [list(state.running), list(state.waiting), _write_ids(state.free_blocks), _write_ids(state.cached_blocks), state.usage]
 
 
 def _read_state(data: list) -> State:
-    return State(tuple(data[0]), tuple(data[1]), _read_ids(data[2]), _read_ids(data[3]))
+    return State(tuple(data[0]), tuple(data[1]), _read_ids(data[2]), _read_ids(data[3]), data[4])
 
 
 def _write_ids(ids: tuple[int, ...]) -> str:

@@ -89,7 +89,8 @@ class OurEngine:
         return State(tuple([request.request_id for request in self.scheduler.running]),
                      tuple([request.request_id for request in self.scheduler.waiting]),
                      tuple(manager.free_blocks),
-                     tuple([block.block_id for block in pool.blocks if block.block_hash is not None]) if pool else ())
+                     tuple([block.block_id for block in pool.blocks if block.block_hash is not None]) if pool else (),
+                     pool.usage if pool else None)
 
     def ref_counts(self) -> list[int]:
         """References to each block, by id."""

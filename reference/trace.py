@@ -14,6 +14,7 @@ class State(NamedTuple):
     waiting: tuple[str, ...]            # the next to be admitted first
     free_blocks: tuple[int, ...]        # the next to be given out first
     cached_blocks: tuple[int, ...]      # in the prefix cache, in use or free; ascending
+    usage: float | None = None          # the share of the pool that is held, as the engine itself says
 
 
 @dataclass(slots=True)

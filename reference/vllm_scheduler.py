@@ -186,7 +186,8 @@ class VllmEngine:
         return State(tuple([request.request_id for request in scheduler.running]),
                      tuple([request.request_id for request in scheduler.waiting]),
                      tuple([block.block_id for block in pool.free_block_queue.get_all_free_blocks()]),
-                     tuple([block.block_id for block in pool.blocks if block._block_hash is not None]))
+                     tuple([block.block_id for block in pool.blocks if block._block_hash is not None]),
+                     scheduler.get_kv_cache_usage())
 
     def ref_counts(self) -> list[int]:
         """References to each block, by id. vLLM does not count those to the null block."""

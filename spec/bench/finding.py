@@ -1,14 +1,12 @@
 """A finding: a failed claim told so that one can act on it."""
-import ast
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from importlib.util import find_spec
-from pathlib import Path
 from types import ModuleType
 
 from reference.choose import Answer, Reference
 from reference.play import OurEngine, play
+from reference.source import locate, vllm_folder
 from reference.trace import RUNNING, Run, Step
 from reference.vllm_scheduler import VllmEngine
 from reference.workload import Workload
@@ -37,7 +35,7 @@ def describe(judgement: Judgement, package: ModuleType, reference: Reference, no
         "theirs": str(judgement.divergence.theirs) if judgement.divergence else "",
         "rows": rows, "ours_reasons": list(our_steps[step].reasons) if step is not None and step < len(our_steps) else [],
         "shrunk": (shrunk or workload).source(), "is_shrunk": shrunk is not None,
-        "source": locate(judgement.claim.vllm), "next": _next_command(judgement, reference, nodeid), "remedy": None}
+        "source": source_line(judgement.claim.vllm), "next": _next_command(judgement, reference, nodeid), "remedy": None}
 
 
 def tell(finding: dict, sentence: str, engine: str, answer: Answer) -> str:
@@ -73,19 +71,10 @@ def _tell_row(row: dict, width: int, both: bool) -> list[str]:
             for index, (ours, theirs) in enumerate(pairs)]
 
 
-def locate(source: str) -> str:
+def source_line(source: str) -> str:
     """file::Class.name as file:line of the installed vLLM; unchanged if vLLM is not installed."""
-    file, _, name = source.partition("::")
-    found = find_spec("vllm")
-    if not found or not found.submodule_search_locations:
-        return source
-    path = Path(found.submodule_search_locations[0]) / file
-    if not path.exists():
-        return source
-    node: ast.AST = ast.parse(path.read_text())
-    for part in name.split("."):
-        node = next((child for child in getattr(node, "body", ()) if getattr(child, "name", None) == part), node)
-    return f"{path}:{getattr(node, 'lineno', 1)} ({name})"
+    found = locate(source, folder) if (folder := vllm_folder()) else None
+    return f"{found[0]}:{found[1]} ({source.partition('::')[2]})" if found else source
 
 
 def _headline(judgement: Judgement) -> str:

@@ -13,6 +13,8 @@ def random_workload(rng: Random) -> Workload:
     num_requests, spread = rng.randint(8, 14), rng.choice((0, 5, 20, 30))
     for number in range(num_requests):
         built = built.request(**random_request(rng, f"r{number}", max_model_len, rng.randint(0, spread)))
+    if rng.random() < 0.1:
+        built = bad_request(rng, built)
     return random_actions(rng, built, num_requests, spread + 20)
 
 
@@ -83,6 +85,14 @@ def random_prompt(rng: Random, request_id: str, length: int) -> str:
     return own
 
 
+def bad_request(rng: Random, built: Workload) -> Workload:
+    """One more request, which both engines have to refuse."""
+    last = built.requests[-1]
+    if not built.engine:    # the bare scheduler of vLLM refuses nothing but an id in use
+        return built.request(last.request_id, 1, arrives=last.arrives)
+    return built.request("bad", rng.choice((0, built.config["max_model_len"], built.config["max_model_len"] + 9)), arrives=last.arrives)
+
+
 def random_actions(rng: Random, built: Workload, num_requests: int, horizon: int) -> Workload:
     def moment() -> int:
         return rng.randint(0, horizon)
@@ -95,7 +105,7 @@ def random_actions(rng: Random, built: Workload, num_requests: int, horizon: int
                 request_id = f"{rng.randrange(spec.n)}_{request_id}"
             built = built.abort(request_id, at=spec.arrives + rng.randint(0, 12), between=rng.random() < 0.3)
         if rng.random() < 0.1:
-            built = built.abort(None, at=moment())
+            built = built.abort(rng.choice((None, "nobody")), at=moment())
     if rng.random() < 0.2:
         for _ in range(rng.randint(1, 2)):
             built = built.reset_prefix_cache(at=moment(), running=rng.random() < 0.6, between=rng.random() < 0.3)

@@ -1,0 +1,68 @@
+# Every command of InferLab. `make` alone lists them.
+#
+#   PY=python3 make spec    uses that interpreter as it is and installs nothing
+#   LAB=cpu|gpu|base        which vLLM set-up installs (base: none, recordings only)
+#   REFERENCE=recorded      which vLLM answers: live, recorded or auto
+#   ARGS='-k preempt'       handed to pytest
+
+PY        ?= .venv/bin/python
+REFERENCE ?= live
+ARGS      ?=
+N         ?= 20000
+SEED      ?=
+
+# Another interpreter than .venv's is its owner's business: nothing is installed there.
+ENV    := $(if $(filter .venv/bin/python,$(PY)),setup)
+PYTEST  = $(PY) -m pytest
+FUZZ    = $(PY) -m spec.fuzz --workloads $(N) $(if $(SEED),--seed $(SEED))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup spec test test-recorded record fuzz museum coverage bench report doctor lint-workflows clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## make or refresh .venv (the other targets do it when needed)
+	@.ci/setup
+
+spec: $(ENV) ## the claims about the scheduler, on the real vLLM and on impl
+	@$(PYTEST) spec/scheduler --reference=$(REFERENCE) $(ARGS)
+
+# Recorded first: it takes seconds, and the closing line is then the whole suite's.
+test: $(ENV) test-recorded ## the whole suite, from recordings and live
+	@$(PYTEST) --reference=$(REFERENCE) -n 2 $(ARGS)
+
+test-recorded: ## the claims from recordings, where neither torch nor vLLM exists
+	@VENV=.venv-recorded LAB=base .ci/setup
+	@.venv-recorded/bin/python -c "import importlib.util as u; found = [m for m in ('torch', 'vllm') if u.find_spec(m)]; \
+	    raise SystemExit(f'.venv-recorded must have neither torch nor vLLM, and has {found}: delete it' if found else 0)"
+	@.venv-recorded/bin/python -m pytest spec/scheduler spec/kv_cache --reference=recorded $(ARGS)
+
+record: $(ENV) ## record vLLM's decisions anew (review the diff, then commit it)
+	@$(PYTEST) spec/scheduler spec/kv_cache --reference=record $(ARGS)
+
+fuzz: $(ENV) ## random workloads through both engines: N=20000 SEED=0
+	@$(FUZZ)
+
+coverage: $(ENV) ## branch coverage of impl under the fuzzer: N=20000
+	@$(FUZZ) --coverage
+
+museum: $(ENV) ## real bugs put into impl: each must make a claim fail
+	@$(PY) -m spec.museum
+
+bench: $(ENV) ## our scheduler's speed against vLLM's
+	@mkdir -p reports/runs
+	@$(PYTEST) spec/benchmarks/bench_*.py --benchmark-only --benchmark-json=reports/runs/bench.json $(ARGS)
+
+report: $(ENV) ## write the page of the newest run, and say where it is
+	@$(PY) -m reports
+
+doctor: ## what is installed, which reference is available, what to do about the rest
+	@$$(command -v $(PY) || echo python3) -m reference.doctor
+
+lint-workflows: $(ENV) ## check .github/workflows
+	@$(PYTEST) spec/house/test_workflows.py
+
+clean: ## delete caches and run files (the environments stay)
+	@rm -rf .pytest_cache .hypothesis .benchmarks .coverage .coverage.* htmlcov reports/runs reports/latest.html
+	@find . -path './.venv*' -prune -o -name __pycache__ -type d -exec rm -rf {} +

@@ -1,0 +1,50 @@
+"""The concept map: what a thing is called here, and where vLLM has it.
+
+`python -m reference.concepts` prints it as the table of the README.
+"""
+from typing import NamedTuple
+
+
+class Concept(NamedTuple):
+    name: str
+    ours: str       # file::name, from the top of this repository
+    vllm: str       # file::name, from vLLM's package folder
+
+
+CONCEPTS = [
+    Concept("request", "impl/request.py::Request", "v1/request.py::Request"),
+    Concept("request status", "impl/request.py::RequestStatus", "v1/request.py::RequestStatus"),
+    Concept("sampling parameters", "impl/sampling_params.py::SamplingParams", "sampling_params.py::SamplingParams"),
+    Concept("stopping", "impl/request.py::Request.check_stop", "v1/core/sched/utils.py::check_stop"),
+    Concept("several outputs of one prompt", "impl/parallel_sampling.py::fan_out", "v1/engine/parallel_sampling.py::ParentRequest.get_child_info"),
+    Concept("limits", "impl/config.py::SchedulerConfig", "config/scheduler.py::SchedulerConfig"),
+    Concept("scheduler", "impl/scheduler.py::Scheduler", "v1/core/sched/scheduler.py::Scheduler"),
+    Concept("a step's decision", "impl/scheduler.py::Scheduler.schedule", "v1/core/sched/scheduler.py::Scheduler.schedule"),
+    Concept("taking in what was sampled", "impl/scheduler.py::Scheduler.update_from_output", "v1/core/sched/scheduler.py::Scheduler.update_from_output"),
+    Concept("scheduler output", "impl/outputs.py::SchedulerOutput", "v1/core/sched/output.py::SchedulerOutput"),
+    Concept("waiting queue, FCFS", "impl/request_queue.py::FCFSQueue", "v1/core/sched/request_queue.py::FCFSRequestQueue"),
+    Concept("waiting queue, priority", "impl/request_queue.py::PriorityQueue", "v1/core/sched/request_queue.py::PriorityRequestQueue"),
+    Concept("preemption", "impl/scheduler.py::Scheduler._preempt", "v1/core/sched/scheduler.py::Scheduler._preempt_request"),
+    Concept("abort", "impl/scheduler.py::Scheduler.abort", "v1/core/sched/scheduler.py::Scheduler.finish_requests"),
+    Concept("pausing", "impl/scheduler.py::PauseState", "v1/core/sched/interface.py::PauseState"),
+    Concept("block manager", "impl/block_manager.py::BlockManager", "v1/core/kv_cache_manager.py::KVCacheManager"),
+    Concept("prefix cache hit", "impl/block_manager.py::BlockManager.get_computed_blocks", "v1/core/single_type_kv_cache_manager.py::FullAttentionManager.find_longest_cache_hit"),
+    Concept("slots for new tokens", "impl/block_manager.py::BlockManager.allocate_slots", "v1/core/kv_cache_manager.py::KVCacheManager.allocate_slots"),
+    Concept("prefix cache statistics", "impl/block_manager.py::PrefixCacheStats", "v1/metrics/stats.py::PrefixCacheStats"),
+    Concept("block pool", "impl/block_pool.py::BlockPool", "v1/core/block_pool.py::BlockPool"),
+    Concept("block", "impl/block_pool.py::Block", "v1/core/kv_cache_utils.py::KVCacheBlock"),
+    Concept("free queue", "impl/block_pool.py::FreeQueue", "v1/core/kv_cache_utils.py::FreeKVCacheBlockQueue"),
+    Concept("block hash", "impl/block_hash.py::extend_hash_chain", "v1/core/kv_cache_utils.py::hash_block_tokens"),
+    Concept("pool large enough for one sequence", "impl/config.py::SchedulerConfig.require_pool_for_one_sequence", "v1/core/kv_cache_utils.py::_check_enough_kv_cache_memory"),
+]
+
+
+def table() -> str:
+    """The map in Markdown."""
+    rows = ["| concept | ours | vLLM's |", "|---|---|---|"]
+    rows += [f"| {concept.name} | `{concept.ours.removeprefix('impl/')}` | `{concept.vllm}` |" for concept in CONCEPTS]
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    print(table())

@@ -1,0 +1,1 @@
+"""The recordings of vLLM are what the real vLLM does."""

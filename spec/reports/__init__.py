@@ -1,0 +1,1 @@
+"""What we promise of the reports."""
