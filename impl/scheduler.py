@@ -3,6 +3,7 @@ import enum
 from collections.abc import Iterable, Mapping
 
 from impl.block_manager import BlockManager, NotEnoughBlocks
+from impl.block_pool import Block
 from impl.config import SchedulerConfig
 from impl.errors import DuplicateRequestError, EmptyPromptError, PromptTooLongError, UnknownRequestError
 from impl.outputs import NEW, RESUMED, RUNNING, Reason, RequestOutput, ScheduledRequest, SchedulerOutput
@@ -155,17 +156,41 @@ class Scheduler:
         while index < len(self.running) and step.token_budget > 0:
             request = self.running[index]
             num_new_tokens = step.share(request, request.num_tokens - request.num_computed_tokens)
-            new_blocks = self.block_manager.allocate_slots(request, num_new_tokens)
-            while isinstance(new_blocks, NotEnoughBlocks):
-                victim = self._choose_victim()
-                index -= self._preempt_in_step(victim, index, step, request, new_blocks)
-                if victim is request:
-                    return self._note_left_out(step, index, "the step ended at {}, which preempted itself", victim.request_id)
-                new_blocks = self.block_manager.allocate_slots(request, num_new_tokens)
+            new_blocks = self._allocate_or_preempt(request, num_new_tokens, step)
+            if new_blocks is None:      # it had to go itself, and the step ends with it
+                return self._note_left_out(step, "no blocks are left")
+            if step.preempted:          # a victim that stood before it has moved it
+                index = self.running.index(request)
             step.take(request, RUNNING, num_new_tokens, request.num_computed_tokens,
                       tuple([block.block_id for block in new_blocks]) if new_blocks else ())
             index += 1
-        self._note_left_out(step, index, "the token budget is used up")
+        self._note_left_out(step, "the token budget is used up")
+
+    def _allocate_or_preempt(self, request: Request, num_new_tokens: int, step: "_Step") -> list[Block] | None:
+        """Blocks for a running request, at the cost of others if need be; None if it had to go itself."""
+        while True:
+            new_blocks = self.block_manager.allocate_slots(request, num_new_tokens)
+            if not isinstance(new_blocks, NotEnoughBlocks):
+                return new_blocks
+            victim = self._choose_victim()
+            step.note(victim.request_id, "preempted: {} needs {} blocks, {} free", request.request_id, *new_blocks[:2])
+            step.give_back(victim)
+            self.running.remove(victim)
+            self._preempt(victim)
+            if victim is request:
+                return None
+
+    def _choose_victim(self) -> Request:
+        """Who has to go when blocks run out: the last admitted, or the least urgent."""
+        if self.config.policy == "priority":
+            return max(self.running, key=lambda request: (request.priority, request.arrival_time))
+        return self.running[-1]
+
+    def _note_left_out(self, step: "_Step", why: str) -> None:
+        if len(step.scheduled) < len(self.running):
+            for request in self.running:
+                if request.request_id not in step.scheduled:
+                    step.note(request.request_id, "gets no tokens: {}", why)
 
     def _schedule_waiting(self, step: "_Step") -> None:
         """Admit waiting requests in order until one does not fit: nobody overtakes it."""
@@ -206,26 +231,6 @@ class Scheduler:
         self.running.append(request)
         step.take(request, kind, num_new_tokens, num_computed_tokens, self.block_manager.block_ids(request.request_id))
         step.note(request.request_id, "admitted: {} of its {} tokens are cached", num_computed_tokens, request.num_tokens)
-
-    def _choose_victim(self) -> Request:
-        """Who has to go when blocks run out: the last admitted, or the least urgent."""
-        if self.config.policy == "priority":
-            return max(self.running, key=lambda request: (request.priority, request.arrival_time))
-        return self.running[-1]
-
-    def _preempt_in_step(self, victim: Request, index: int, step: "_Step", request: Request, short: NotEnoughBlocks) -> int:
-        """Preempt `victim` for `request`, which is at `index`; returns by how much the index moves."""
-        position = self.running.index(victim) if self.config.policy == "priority" else len(self.running) - 1
-        del self.running[position]
-        step.give_back(victim)
-        step.preempted = True
-        step.note(victim.request_id, "preempted: {} needs {} blocks, {} free", request.request_id, short.needed, short.free)
-        self._preempt(victim)
-        return int(position < index)
-
-    def _note_left_out(self, step: "_Step", index: int, why: str, *values) -> None:
-        for request in self.running[index:]:
-            step.note(request.request_id, "gets no tokens: " + why, *values)
 
     def _preempt(self, request: Request) -> None:
         """Take everything from a request but its tokens: it will be computed again."""
@@ -291,7 +296,8 @@ class _Step:
             request.request_id, kind, num_tokens, num_computed_tokens, new_block_ids)
 
     def give_back(self, request: Request) -> None:
-        """Undo `take`: under the priority policy a victim may have had its share already."""
+        """Make a request a victim: under the priority policy it may have had its share already."""
+        self.preempted = True
         taken = self.scheduled.pop(request.request_id, None)
         if taken:
             self.token_budget += taken.num_tokens

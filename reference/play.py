@@ -151,7 +151,9 @@ class _Player:
         """A refusal is a result: it is noted, and the run goes on."""
         try:
             return action()
-        except (ValueError, AssertionError) as error:
+        except (AttributeError, TypeError, NameError):  # a door that is missing or broken refuses nothing
+            raise
+        except Exception as error:
             refused.append(f"{what}: {_tell(error)}")
 
     def _sample(self, scheduled) -> dict[str, list[int]]:
