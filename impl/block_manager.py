@@ -122,7 +122,7 @@ class BlockManager:
         """
         num_tokens = request.num_computed_tokens + num_new_tokens
         needed = self._blocks_for(num_tokens) - len(self.block_tables[request.request_id])
-        if needed > self.pool.num_free_blocks:
+        if needed and needed > self.pool.num_free_blocks:
             return NotEnoughBlocks(needed, self.pool.num_free_blocks)
         return self._extend(request, needed, num_tokens)
 

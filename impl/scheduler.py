@@ -113,9 +113,6 @@ class Scheduler:
             self._schedule_waiting(step)
         output = SchedulerOutput(list(step.scheduled.values()), self.preempted_req_ids, self.finished_req_ids, step.reasons)
         self.preempted_req_ids, self.finished_req_ids = [], []
-        for request_id, scheduled in step.scheduled.items():
-            # Counted as computed from now on: the next step may be decided before this one has run.
-            self.requests[request_id].num_computed_tokens += scheduled.num_tokens
         return output
 
     def update_from_output(self, output: SchedulerOutput, sampled: Mapping[str, Iterable[int]]) -> list[RequestOutput]:
@@ -129,17 +126,18 @@ class Scheduler:
             request = self.requests.get(scheduled.request_id)
             if request is None or request.status is not RequestStatus.RUNNING:
                 continue
-            new_token_ids = []
+            new_token_ids, has_stopped = [], False
             for token_id in sampled.get(scheduled.request_id, ()):
                 request.token_ids.append(token_id)
                 new_token_ids.append(token_id)
-                if request.check_stop(self.config.max_model_len):
+                has_stopped = request.check_stop(self.config.max_model_len)
+                if has_stopped:
                     break
             if not new_token_ids:
                 continue
             self._hash_full_blocks(request)
             finish_reason = None
-            if request.status is not RequestStatus.RUNNING:
+            if has_stopped:
                 finish_reason = request.status.value
                 stopped.append(request)
                 self._finish(request)
@@ -294,6 +292,8 @@ class _Step:
         self.token_budget -= num_tokens
         self.scheduled[request.request_id] = ScheduledRequest(
             request.request_id, kind, num_tokens, num_computed_tokens, new_block_ids)
+        # Counted as computed from now on: the next step may be decided before this one has run.
+        request.num_computed_tokens += num_tokens
 
     def give_back(self, request: Request) -> None:
         """Make a request a victim: under the priority policy it may have had its share already."""
