@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from impl.block_manager import BlockManager, NotEnoughBlocks
 from impl.block_pool import Block
 from impl.config import SchedulerConfig
-from impl.errors import DuplicateRequestError, EmptyPromptError, PromptTooLongError, UnknownRequestError
+from impl.errors import (DuplicateRequestError, EmptyPromptError, InvalidSamplingParamsError, PromptTooLongError,
+                         UnknownRequestError)
 from impl.outputs import NEW, RESUMED, RUNNING, Reason, RequestOutput, ScheduledRequest, SchedulerOutput
 from impl.request import Request, RequestStatus
 from impl.request_queue import FCFSQueue, PriorityQueue
@@ -47,8 +48,8 @@ class Scheduler:
     def add_request(self, request: Request) -> None:
         """Queue a request.
 
-        Raises `EmptyPromptError`, `PromptTooLongError` or `DuplicateRequestError`;
-        nothing has changed then.
+        Raises `EmptyPromptError`, `PromptTooLongError`, `DuplicateRequestError` or
+        `InvalidSamplingParamsError`; nothing has changed then.
         """
         room = self.config.max_model_len - request.num_prompt_tokens
         if request.num_prompt_tokens == 0:
@@ -61,6 +62,9 @@ class Scheduler:
             raise DuplicateRequestError(f"request {request.request_id!r} is already here; choose another id "
                                         "or wait until it has finished")
         if request.max_tokens is None:
+            if request.sampling_params.min_tokens > room:
+                raise InvalidSamplingParamsError(f"request {request.request_id!r}: min_tokens={request.sampling_params.min_tokens} exceeds "
+                                                 f"the {room} tokens that fit behind its prompt; lower it or raise max_model_len")
             request.max_tokens = room
         self._hash_full_blocks(request)
         self.requests[request.request_id] = request

@@ -49,6 +49,15 @@ def load(workload: Workload, version: str) -> tuple[Run, str] | None:
     return run, header["recorded"]
 
 
+def newest_date(version: str) -> str | None:
+    """The date of the newest recording made with this version; None if there is none."""
+    headers = []
+    for path in (FOLDER / version).glob("*.jsonl"):
+        with path.open() as file:
+            headers.append(json.loads(file.readline()))
+    return max((header["recorded"] for header in headers), default=None)
+
+
 def _write_step(step: Step) -> dict:
     """Only what is not empty; the state after the update only if something changed."""
     lines = {

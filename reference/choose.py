@@ -42,6 +42,13 @@ class Reference:
         """The version of vLLM that is asked, or whose recordings are read."""
         return PINNED_VERSION if self.mode == "recorded" else installed_version() or PINNED_VERSION
 
+    @cached_property
+    def date(self) -> str:
+        """When the newest recording of this version was made; today if none is read."""
+        if self.mode in ("live", "record"):
+            return datetime.date.today().isoformat()
+        return cassette.newest_date(self.version) or "never"
+
     def run(self, workload: Workload) -> Answer:
         """What vLLM does with a workload. Raises `NoReference`."""
         if workload.key not in self.answers:

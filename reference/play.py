@@ -168,4 +168,5 @@ class _Player:
 
 
 def _tell(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}"
+    """An error in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

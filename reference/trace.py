@@ -97,11 +97,10 @@ class Run:
         tables: dict[str, tuple[int, ...]] = {}
         history = []
         for step in self.steps:
-            for request in step.scheduled:
-                tables[request.request_id] = (request.new_block_ids if request.kind != RUNNING
-                                              else tables.get(request.request_id, ()) + request.new_block_ids)
-            tables = {request_id: tables[request_id] for request_id in step.scheduled_state.running if request_id in tables}
-            history.append(tables)
+            for share in step.scheduled:
+                before = tables[share.request_id] if share.kind == RUNNING else ()
+                tables[share.request_id] = before + share.new_block_ids
+            history.append({request_id: tables[request_id] for request_id in step.scheduled_state.running})
         return history
 
     def shares(self, request_id: str) -> list[ScheduledRequest]:

@@ -128,6 +128,8 @@ class VllmEngine:
             vllm.InputProcessor._validate_prompt_len(door, len(prompt), "decoder")
         if params.max_tokens is None:   # as InputProcessor.process_inputs fills it in
             params.max_tokens = self.config.model_config.max_model_len - len(prompt)
+            if self.checks_prompts and params.min_tokens > params.max_tokens:
+                raise ValueError(f"min_tokens={params.min_tokens} exceeds the room of {params.max_tokens} tokens")
         children = [(spec.request_id, params)]
         if spec.n > 1:
             parent = vllm.ParentRequest(SimpleNamespace(request_id=spec.request_id, external_req_id=spec.request_id, params=params))
@@ -151,6 +153,7 @@ class VllmEngine:
     def schedule(self) -> SchedulerOutput:
         self.output = output = self.scheduler.schedule()
         shares = {}
+        self.seen -= output.finished_req_ids
         for new in output.scheduled_new_reqs:
             # The second model runner finds resumed requests among the new ones: one seen before is resumed.
             kind = RESUMED if new.req_id in self.seen else NEW
@@ -160,7 +163,6 @@ class VllmEngine:
             kind = RESUMED if request_id in cached.resumed_req_ids else RUNNING
             shares[request_id] = kind, computed, tuple(block_ids[0]) if block_ids else ()
         self.seen.update(shares)
-        self.seen -= output.finished_req_ids
         scheduled = [ScheduledRequest(request_id, shares[request_id][0], num_tokens, *shares[request_id][1:])
                      for request_id, num_tokens in output.num_scheduled_tokens.items()]
         return SchedulerOutput(scheduled, list(output.preempted_req_ids), list(output.finished_req_ids))

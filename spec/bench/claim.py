@@ -8,9 +8,11 @@
 The body is a predicate on a run. It is asked of vLLM's run and of ours, each by
 itself; that both made the same decisions is checked without being asked for.
 """
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from reference.trace import Run
 from reference.workload import Workload
@@ -36,13 +38,21 @@ class Claim:
         folder, _, module = self.holds.__module__.rpartition(".")
         return f"{folder.rpartition('.')[2]}/{module.removeprefix('test_')}"
 
-    def objection(self, runs: list[Run]) -> str | None:
+    def objection(self, runs: list[Run]) -> "Objection | None":
         """Why the runs contradict the sentence; None if they do not. An error in the body stays an error."""
         try:
             self.holds(*runs)
         except AssertionError as error:
-            return str(error) or "the predicate is false"
+            lines = [line for frame, line in traceback.walk_tb(error.__traceback__) if frame.f_code is self.holds.__code__]
+            return Objection(str(error) or "the predicate is false", lines[-1])
         return None
+
+
+class Objection(NamedTuple):
+    """What a predicate says when it is false, and the line that says it."""
+
+    text: str
+    line: int
 
 
 ALL_CLAIMS: list[Claim] = []

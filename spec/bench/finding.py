@@ -169,6 +169,7 @@ def _shrink(judgement: Judgement, package: ModuleType) -> Workload | None:
 
 def _still_shows(judgement: Judgement, package: ModuleType) -> Callable[[Workload], bool]:
     claim, verdict = judgement.claim, judgement.verdict
+    refuted = claim.objection(judgement.theirs) if verdict is Verdict.REFUTED else None
 
     def still_shows(workload: Workload) -> bool:
         try:
@@ -176,8 +177,9 @@ def _still_shows(judgement: Judgement, package: ModuleType) -> Callable[[Workloa
             happened = events(theirs)
             if not all(happened[event] for event in claim.about) and not judgement.divergence:
                 return False
-            if verdict is Verdict.REFUTED:
-                return claim.objection([theirs]) is not None
+            if refuted:     # by the same assertion, or it would be another finding
+                objection = claim.objection([theirs])
+                return objection is not None and objection.line == refuted.line
             ours = play(workload, partial(OurEngine, package), judgement.ours[0].engine)
             if judgement.divergence:
                 return first_divergence(ours, theirs, renamed=claim.renamed) is not None
@@ -189,9 +191,10 @@ def _still_shows(judgement: Judgement, package: ModuleType) -> Callable[[Workloa
 
 
 def _judge_again(judgement: Judgement, workload: Workload, package: ModuleType) -> Judgement:
+    """The same judgement, resting on a smaller workload."""
     ours = play(workload, partial(OurEngine, package), judgement.ours[0].engine)
     theirs = play(workload, VllmEngine, "vllm")
-    objection = judgement.claim.objection([theirs if judgement.verdict is Verdict.REFUTED else ours])
+    divergence = first_divergence(ours, theirs, renamed=judgement.claim.renamed)
+    objection = None if divergence else judgement.claim.objection([theirs if judgement.verdict is Verdict.REFUTED else ours])
     return replace(judgement, claim=replace(judgement.claim, on=(workload,)), ours=[ours], theirs=[theirs], which=0,
-                   objection=objection or judgement.objection,
-                   divergence=first_divergence(ours, theirs, renamed=judgement.claim.renamed))
+                   divergence=divergence, objection=objection.text if objection else judgement.objection)

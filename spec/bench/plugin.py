@@ -42,13 +42,14 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(package, "Scheduler"):
         raise pytest.UsageError(f"--impl={name}: it has no Scheduler; see impl/naive.py for the doors an engine needs")
     config.lab_bench = Bench(reference, package, name)
-    config.lab_header = {"reference": {"mode": reference.mode, "version": reference.version}, "impl": name}
+    config.lab_header = {"reference": {"mode": reference.mode, "version": reference.version, "date": reference.date}, "impl": name}
 
 
 def pytest_report_header(config: pytest.Config) -> str:
     reference = config.lab_bench.reference
+    recorded = f"; recorded {reference.date}" if reference.mode in ("auto", "recorded") else ""
     return (f"inferlab: {config.getoption('impl')} against vLLM {reference.version}, "
-            f"reference {reference.mode} ({MODES[reference.mode]})")
+            f"reference {reference.mode} ({MODES[reference.mode]}{recorded})")
 
 
 @pytest.fixture

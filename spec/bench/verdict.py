@@ -42,8 +42,9 @@ def judge(claim: Claim, ours: list[Run], answers: list[Answer]) -> Judgement:
     happened = sum((events(run) for run in theirs), Counter())
     missing = [event for event in claim.about if not happened[event]]
     if missing:
+        errors = "".join(f"; vLLM's run {run.ended}: {run.error}" for run in theirs if run.error)
         return judgement(Verdict.VACUOUS, objection=f"it is about {', '.join(claim.about)}, "
-                         f"but in vLLM's run there was no {', no '.join(missing)}")
+                         f"but in vLLM's run there was no {', no '.join(missing)}{errors}")
     objection = claim.objection(theirs)
     for which, (our_run, their_run) in enumerate(zip(ours, theirs)):
         divergence = first_divergence(our_run, their_run, renamed=claim.renamed)
@@ -51,7 +52,7 @@ def judge(claim: Claim, ours: list[Run], answers: list[Answer]) -> Judgement:
             return judgement(Verdict.DIVERGED, divergence=divergence, which=which)
     our_objection = claim.objection(ours)
     if (objection is None) != (our_objection is None):
-        return judgement(Verdict.DIVERGED, objection=our_objection or "the predicate is true of our run and false of vLLM's")
+        return judgement(Verdict.DIVERGED, objection=our_objection.text if our_objection else "the predicate is true of our run and false of vLLM's")
     if objection is not None:
-        return judgement(Verdict.REFUTED, objection=objection)
+        return judgement(Verdict.REFUTED, objection=objection.text)
     return judgement(Verdict.CONFIRMED)

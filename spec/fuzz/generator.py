@@ -90,7 +90,10 @@ def bad_request(rng: Random, built: Workload) -> Workload:
     last = built.requests[-1]
     if not built.engine:    # the bare scheduler of vLLM refuses nothing but an id in use
         return built.request(last.request_id, 1, arrives=last.arrives)
-    return built.request("bad", rng.choice((0, built.config["max_model_len"], built.config["max_model_len"] + 9)), arrives=last.arrives)
+    max_model_len = built.config["max_model_len"]
+    if rng.random() < 0.3:
+        return built.request("bad", 1, max_tokens=None, min_tokens=max_model_len, arrives=last.arrives)
+    return built.request("bad", rng.choice((0, max_model_len, max_model_len + 9)), arrives=last.arrives)
 
 
 def random_actions(rng: Random, built: Workload, num_requests: int, horizon: int) -> Workload:
