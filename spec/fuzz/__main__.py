@@ -13,6 +13,7 @@ import time
 from collections import Counter
 
 from spec.fuzz.duel import Tally, median
+from spec.fuzz.shard import REPORT_EVERY
 
 COVERED = "impl/scheduler.py,impl/block_manager.py,impl/block_pool.py,impl/block_hash.py,impl/request.py,impl/request_queue.py"
 MUST_HAPPEN = {"preemption": 0.30, "cache hit": 0.50, "abort": 0.20, "eviction": 0.30}    # share of workloads
@@ -66,8 +67,9 @@ def read_tally(line: str) -> Tally:
 
 
 def show_progress(tally: Tally, workloads: int, seconds: float) -> None:
+    """A line that is written over on a terminal, a line for every thousand in a log."""
     end = "\r" if sys.stderr.isatty() else "\n"
-    if end == "\r" or tally.workloads % 1000 == 0 or tally.workloads == workloads:
+    if end == "\r" or tally.workloads % 1000 < REPORT_EVERY:
         print(f"{tally.workloads:>8} of {workloads} workloads, {len(tally.wrong)} wrong, "
               f"{tally.workloads / seconds:.0f} a second", end=end, file=sys.stderr, flush=True)
 

@@ -1,0 +1,101 @@
+"""pytest as a learner meets it: what it says, and with which exit code. Answered from recordings, so no vLLM is needed."""
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HEAD = '''
+from spec.bench import claim, workload
+two = workload(num_blocks=5).request("a", prompt=6, max_tokens=4)
+def about(sentence, **more):
+    return claim(sentence, on=two, about=more.pop("about", "finish"), vllm="v1/core/sched/scheduler.py::Scheduler.schedule", **more)
+'''
+TRUE = HEAD + '''
+@about("It ends by its length.")
+def test_true(run):
+    assert run.finish_reasons == {"a": "length"}
+'''
+FALSE = HEAD + '''
+@about("It ends after three steps.")
+def test_false(run):
+    assert len(run.steps) <= 3
+'''
+NEVER = HEAD + '''
+@about("Whoever is preempted comes back.", about="preemption")
+def test_never(run):
+    assert True
+'''
+BELIEF = HEAD + '''
+@about("It ends after three steps.", misconception=True)
+def test_belief(run):
+    assert len(run.steps) <= 3
+'''
+TRUE_BELIEF = HEAD + '''
+@about("It ends after four steps.", misconception=True)
+def test_true_belief(run):
+    assert len(run.steps) <= 4
+'''
+UNRECORDED = TRUE.replace("prompt=6", "prompt=5")
+BROKEN = HEAD + '''
+@about("It is broken.")
+def test_broken(run):
+    run.nothing_of_the_kind
+'''
+
+
+def lab(folder: Path, claims: str, *args: str, ci: str = "") -> tuple[int, str]:
+    """Exit code and output of pytest on a file of claims."""
+    (folder / "test_claims.py").write_text(claims)
+    (folder / "pytest.ini").write_text("[pytest]\n")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    environment |= {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "CI": ci}
+    done = subprocess.run([sys.executable, "-m", "pytest", "-p", "spec.bench.plugin", "-p", "reports.plugin", "-p", "no:cacheprovider",
+                           "--reference=recorded", *args], cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("claims, code, words", [
+    (TRUE, 0, ["1 CONFIRMED"]),
+    (FALSE, 1, ["REFUTED, vLLM 0.32.0 does otherwise", '"It ends after three steps."', "recorded", "0 CONFIRMED", "1 REFUTED"]),
+    (NEVER, 1, ["VACUOUS", "there was no preemption", "1 VACUOUS"]),
+    (BELIEF, 0, ["1 misconception REFUTED"]),
+    (TRUE_BELIEF, 1, ["marked as a misconception, and it is true of vLLM"]),
+    (UNRECORDED, 0, ["1 UNTESTED", "--reference=record", "1 skipped"]),
+    (BROKEN, 1, ["AttributeError"]),
+], ids=["true", "false", "never", "belief", "true-belief", "unrecorded", "broken"])
+def test_a_verdict_and_its_exit_code(tmp_path, claims, code, words):
+    returned, told = lab(tmp_path, claims)
+    assert returned == code, told
+    assert [word for word in words if word not in told] == [], told
+
+
+def test_untested_is_an_error_in_ci(tmp_path):
+    returned, told = lab(tmp_path, UNRECORDED, ci="true")
+    assert returned == 1 and "UNTESTED" in told and "1 failed" in told
+
+
+def test_a_divergence_shows_both_sides_and_our_engine(tmp_path):
+    returned, told = lab(tmp_path, TRUE, "--impl=impl.naive")
+    assert returned == 1
+    assert "DIVERGED at step 0, in scheduled: impl.naive and vLLM 0.32.0 part." in told
+    assert "a new: 6 after 0 on 1 2 3 " in told and "a new: 6 after 0 on 1 2\n" in told
+    assert "workload(num_blocks=5)" in told and "scheduler.py" in told and "next: pytest" in told
+    assert "1 DIVERGED" in told
+
+
+def test_an_engine_that_is_not_there_is_named(tmp_path):
+    returned, told = lab(tmp_path, TRUE, "--impl=no_such_engine")
+    assert returned == 4 and "--impl=no_such_engine" in told and "Traceback" not in told
+
+
+def test_a_package_without_the_doors_is_named(tmp_path):
+    returned, told = lab(tmp_path, TRUE, "--impl=json")
+    assert returned == 4 and "has no Scheduler" in told
+
+
+def test_the_header_says_who_answers(tmp_path):
+    _, told = lab(tmp_path, TRUE)
+    assert "inferlab: impl against vLLM 0.32.0, reference recorded" in told and "recorded 20" in told

@@ -1,0 +1,1 @@
+"""The bug museum: real bugs put into impl, each of which some claim must notice."""
