@@ -41,6 +41,8 @@ def random_limits(rng: Random) -> Workload:
         limits["enable_prefix_caching"] = False
     if rng.random() < 0.35:
         limits["policy"] = "priority"
+        if limits.get("enable_chunked_prefill", True) and rng.random() < 0.4:   # tight: what a victim gives back is wanted
+            limits["max_num_batched_tokens"] = limits["max_num_seqs"] + rng.randint(0, 4)
     return workload(num_blocks=capacity + 1, engine=max_model_len <= capacity * block_size and rng.random() < 0.2,
                     max_steps=400, **limits)
 
@@ -57,7 +59,7 @@ def random_request(rng: Random, request_id: str, max_model_len: int, arrives: in
     if rng.random() < 0.25:
         request["says"] = {rng.randint(1, 12): rng.choice((EOS, STOP_TOKEN))}
         request["ignore_eos"] = rng.random() < 0.2
-        request["stop_token_ids"] = (STOP_TOKEN,) if rng.random() < 0.7 else ()
+        request["stop_token_ids"] = rng.choice(((), (STOP_TOKEN,), (STOP_TOKEN, EOS)))
     if rng.random() < 0.1:
         request["cache_salt"] = rng.choice(("salt", "pepper"))
     if rng.random() < 0.07:
@@ -87,7 +89,7 @@ def random_prompt(rng: Random, request_id: str, length: int) -> str:
 
 def bad_request(rng: Random, built: Workload) -> Workload:
     """One more request, which both engines have to refuse."""
-    last = built.requests[-1]
+    last = next(spec for spec in reversed(built.requests) if spec.n == 1)
     if not built.engine:    # the bare scheduler of vLLM refuses nothing but an id in use
         return built.request(last.request_id, 1, arrives=last.arrives)
     max_model_len = built.config["max_model_len"]

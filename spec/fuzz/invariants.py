@@ -27,7 +27,7 @@ class Invariants:
 
     def check_run(self, run: Run) -> None:
         """Every request was told its own text from the start, and a finished run has given everything back."""
-        specs = {spec.request_id: spec for spec in reversed(self.workload.requests)}     # of two with one id, the second was refused
+        specs = {spec.request_id: spec for spec in reversed(self.workload.requests)}     # of two with one id, the second is refused
         for request_id, tokens in run.outputs.items():
             spec = specs.get(request_id) or specs[request_id.partition("_")[2]]
             expected = [spec.output_token(request_id, number) for number in range(1, len(tokens) + 1)]
