@@ -51,12 +51,12 @@ class OurEngine:
     """
 
     def __init__(self, package: ModuleType, workload: Workload):
-        config = workload.scheduler_config()
+        self.types = SimpleNamespace(**{name: getattr(package, name, getattr(impl, name)) for name in (
+            "PauseState", "Request", "SamplingParams", "SchedulerConfig", "fan_out")})
+        config = self.types.SchedulerConfig(**workload.config)
         if workload.engine:
             config.require_pool_for_one_sequence()
         self.scheduler = package.Scheduler(config)
-        self.types = SimpleNamespace(**{name: getattr(package, name, getattr(impl, name))
-                                        for name in ("PauseState", "Request", "SamplingParams", "fan_out")})
 
     def add(self, spec: RequestSpec, arrival_time: float) -> list[str]:
         """Queue a request, or its `n` children; returns their ids."""

@@ -104,10 +104,6 @@ class Workload:
         """The same requests under other limits."""
         return replace(self, config=self.config | limits)
 
-    def scheduler_config(self) -> SchedulerConfig:
-        """Our `SchedulerConfig`; raises `InvalidConfigError`."""
-        return SchedulerConfig(**self.config)
-
     @property
     def last_event(self) -> int:
         """The last step at which something still happens from outside."""

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from impl import SchedulerConfig
 from impl.errors import InvalidConfigError
 from reference.workload import EOS, Workload, text, workload
 from spec.bench.shrink import shrink
@@ -54,7 +55,7 @@ def test_an_unknown_limit_is_refused():
 def test_an_impossible_limit_is_kept_for_the_engines_to_refuse():
     made = workload(num_blocks=9, watermark=2.0)
     with pytest.raises(InvalidConfigError, match="watermark"):
-        made.scheduler_config()
+        SchedulerConfig(**made.config)
 
 
 def test_shrinking_finds_the_two_that_matter():

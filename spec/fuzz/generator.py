@@ -89,9 +89,10 @@ def random_prompt(rng: Random, request_id: str, length: int) -> str:
 
 def bad_request(rng: Random, built: Workload) -> Workload:
     """One more request, which both engines have to refuse."""
-    last = next(spec for spec in reversed(built.requests) if spec.n == 1)
+    last = built.requests[-1]
     if not built.engine:    # the bare scheduler of vLLM refuses nothing but an id in use
-        return built.request(last.request_id, 1, arrives=last.arrives)
+        taken = f"0_{last.request_id}" if last.n > 1 else last.request_id
+        return built.request(taken, 1, arrives=last.arrives)
     max_model_len = built.config["max_model_len"]
     if rng.random() < 0.3:
         return built.request("bad", 1, max_tokens=None, min_tokens=max_model_len, arrives=last.arrives)

@@ -91,7 +91,7 @@ def test_a_hit_takes_a_block_out_of_the_free_queue(run):
        on=hit_in_use, about="cache hit", vllm=COUNT)
 def test_a_hit_on_a_block_in_use_costs_nothing(run):
     assert run.steps[0].updated_state.free_blocks == (4,)
-    assert run.steps[1].of("b").new_block_ids == (1, 2, 4)
+    assert [share.new_block_ids for share in run.steps[1].admitted] == [(1, 2, 4)]
 
 
 @claim("A hit on a free block costs that block: with two blocks free, both of them hit, a prompt of three blocks waits.",
@@ -119,7 +119,7 @@ def test_a_refused_hit_touches_nothing(run):
 @claim("A preemption frees only those of the victim's blocks that nobody else holds.",
        on=victim_shares, about="preemption", vllm=FREE)
 def test_a_victim_leaves_shared_blocks_to_the_others(run):
-    assert run.steps[0].of("a").new_block_ids == (1, 2, 3) and run.steps[0].of("b").new_block_ids == (1, 2, 4)
+    assert [share.new_block_ids for share in run.steps[0].scheduled] == [(1, 2, 3), (1, 2, 4)]
     assert run.steps[1].preempted == ("b",) and run.steps[1].of("a").new_block_ids == (4,)
     assert run.steps[1].scheduled_state.free_blocks == ()
 

@@ -459,4 +459,29 @@ ENDS = [
            "self.num_output_tokens > self.max_tokens"),
 ]
 
-MUTANTS = [*BLOCKS, *PREFIX_CACHE, *PREEMPTION, *PRIORITY, *ADMISSION, *CHUNKS, *ENDS]
+LIMITS = [
+    Mutant("seats-without-tokens",
+           "More seats than tokens in a step are allowed, so that some of the running requests can never get one.",
+           "config.py",
+           "self.max_num_batched_tokens >= self.max_num_seqs",
+           "self.max_num_batched_tokens >= 1"),
+    Mutant("unchunkable-prompts",
+           "Without chunked prefill a token budget below `max_model_len` is allowed: a prompt longer than the budget waits for ever "
+           "and blocks all others.",
+           "config.py",
+           "self.enable_chunked_prefill or self.max_num_batched_tokens >= self.max_model_len",
+           "True"),
+    Mutant("any-policy",
+           "An unknown policy is taken for first come, first served, so a typing error goes unnoticed.",
+           "config.py",
+           "self.policy in POLICIES",
+           "True"),
+    Mutant("null-block-counted",
+           "The pool's size is compared with `max_model_len` as if the null block could be used: the longest sequence the engine "
+           "promises to serve can never be finished.",
+           "config.py",
+           "usable = self.num_blocks - 1",
+           "usable = self.num_blocks"),
+]
+
+MUTANTS = [*BLOCKS, *PREFIX_CACHE, *PREEMPTION, *PRIORITY, *ADMISSION, *CHUNKS, *ENDS, *LIMITS]

@@ -129,6 +129,7 @@ def test_the_blocks_of_an_aborted_chunk_stay_cached(run):
 @claim("What a step sampled for a request that was aborted meanwhile is dropped, and the others keep theirs.",
        on=in_flight, about="abort", vllm=UPDATE)
 def test_the_output_in_flight_is_dropped(run):
+    assert run.ended == "finished", run.error
     step = run.steps[2]
     assert [share.request_id for share in step.scheduled] == ["a", "b"]
     assert [done.request_id for done in step.outputs] == ["b"]

@@ -169,7 +169,7 @@ def test_the_watermark_itself_may_be_reached(run):
 @claim("Nothing is kept free while nothing runs: the only request may take the last block.",
        on=whole_pool, about="admission", vllm=ALLOCATE)
 def test_an_empty_engine_has_no_watermark(run):
-    assert len(run.steps[0].of("a").new_block_ids) == 8 and run.steps[0].scheduled_state.free_blocks == ()
+    assert [len(share.new_block_ids) for share in run.steps[0].admitted] == [8] and run.steps[0].scheduled_state.free_blocks == ()
 
 
 @claim("Only the first admission into an empty engine is free of the watermark; the second, in the same step, is not.",

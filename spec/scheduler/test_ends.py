@@ -30,6 +30,8 @@ full = (workload(num_blocks=9, max_model_len=8, max_num_seqs=2)
         .request("c", prompt=7, max_tokens=2, arrives=1)
         .request("d", prompt=5, max_tokens=1, arrives=1))
 
+no_room_for_min_tokens = workload(num_blocks=9, max_model_len=8).request("a", prompt=5, max_tokens=10, min_tokens=6)
+
 unlimited = workload(num_blocks=7, max_model_len=22).request("a", prompt=4, max_tokens=None)
 
 one_seat = (workload(num_blocks=4, max_num_seqs=1)
@@ -106,6 +108,19 @@ def test_min_tokens_guards_against_an_early_end(run):
         assert len(tokens) >= 4, f"{request_id} ended after {len(tokens)} tokens: {run.finish_reasons[request_id]}"
 
 
+@claim("An EOS or stop token that comes before min_tokens ends a request all the same: to keep it from coming is the sampler's work.",
+       on=too_early, about="stop", vllm=CHECK_STOP)
+def test_an_early_stop_token_is_obeyed(run):
+    assert end_of(run, "eos") == (2, "stop", None)
+    assert end_of(run, "stop") == (1, "stop", 77)
+
+
+@claim("A request that reaches max_model_len before its min_tokens ends there, with the reason length.",
+       on=no_room_for_min_tokens, about="length", vllm=CHECK_STOP)
+def test_max_model_len_comes_before_min_tokens(run):
+    assert end_of(run, "a") == (3, "length", None)
+
+
 @claim("A request whose prompt and output reach max_model_len ends with the reason length, whatever its max_tokens.",
        on=full, about="length", vllm=CHECK_STOP)
 def test_max_model_len_ends_a_request(run):
@@ -116,6 +131,7 @@ def test_max_model_len_ends_a_request(run):
 @claim("Without max_tokens a request may generate until max_model_len.", on=unlimited, about="length",
        vllm="v1/engine/input_processor.py::InputProcessor.process_inputs")
 def test_without_max_tokens_a_request_runs_to_max_model_len(run):
+    assert run.ended == "finished", run.error
     assert end_of(run, "a") == (18, "length", None)
 
 
