@@ -4,6 +4,7 @@ from dataclasses import replace
 from functools import partial
 from types import ModuleType
 
+from impl.outputs import ScheduledRequest
 from reference.choose import Answer, Reference
 from reference.play import OurEngine, play
 from reference.source import locate, vllm_folder
@@ -22,20 +23,20 @@ CONTEXT = 2     # steps shown before the one to look at
 def describe(judgement: Judgement, package: ModuleType, reference: Reference, nodeid: str, may_shrink: bool) -> dict:
     """The finding as plain data, for the terminal and for the report."""
     workload = judgement.claim.on[judgement.which]
-    shrunk = _shrink(judgement, package) if may_shrink and reference.mode in ("live", "record") and len(judgement.claim.on) == 1 else None
+    shrunk = _shrink(judgement, package) if may_shrink and reference.mode in ("live", "record") else None
     if shrunk:
         judgement = _judge_again(judgement, shrunk, package)
-    rows = _rows(judgement)
+    rows, (advice, command) = _rows(judgement), _next(judgement, reference, nodeid)
     step = judgement.divergence.step if judgement.divergence else None
     our_steps = judgement.ours[judgement.which].steps
     return {
         "headline": _headline(judgement), "step": step,
         "what": judgement.divergence.what if judgement.divergence else "",
-        "ours": str(judgement.divergence.ours) if judgement.divergence else "",
-        "theirs": str(judgement.divergence.theirs) if judgement.divergence else "",
+        "ours": _in_words(judgement.divergence.ours) if judgement.divergence else "",
+        "theirs": _in_words(judgement.divergence.theirs) if judgement.divergence else "",
         "rows": rows, "ours_reasons": list(our_steps[step].reasons) if step is not None and step < len(our_steps) else [],
-        "shrunk": (shrunk or workload).source(), "is_shrunk": shrunk is not None,
-        "source": source_line(judgement.claim.vllm), "next": _next_command(judgement, reference, nodeid), "remedy": None}
+        "workload": workload.source(), "shrunk": shrunk.source() if shrunk else None,
+        "source": source_line(judgement.claim.vllm), "advice": advice, "next": command, "remedy": None}
 
 
 def tell(finding: dict, sentence: str, engine: str, answer: Answer) -> str:
@@ -50,9 +51,9 @@ def tell(finding: dict, sentence: str, engine: str, answer: Answer) -> str:
         lines += _tell_row(row, width, both)
     if finding["ours_reasons"]:
         lines += ["", f"why {engine} did so at step {finding['step']}:"] + [f"    {reason}" for reason in finding["ours_reasons"]]
-    title = "the smallest workload that still shows it:" if finding["is_shrunk"] else "the workload:"
-    lines += ["", title] + [f"    {line}" for line in finding["shrunk"].splitlines()]
-    lines += ["", f"vLLM decides this in {finding['source']}", f"next: {finding['next']}"]
+    title = "the smallest workload that still shows it:" if finding["shrunk"] else "the workload:"
+    lines += ["", title] + [f"    {line}" for line in (finding["shrunk"] or finding["workload"]).splitlines()]
+    lines += ["", f"vLLM decides this in {finding['source']}", f"next: {finding['advice']}:", f"    {finding['next']}"]
     return "\n".join(lines)
 
 
@@ -147,23 +148,36 @@ def step_lines(step: Step) -> list[str]:
     return lines
 
 
-def _share(share) -> str:
-    blocks = f" on {' '.join(map(str, share.new_block_ids))}" if share.new_block_ids else ""
-    label = "+" if share.kind == RUNNING and share.new_block_ids else ""
-    return f"{share.request_id} {share.kind}: {share.num_tokens} after {share.num_computed_tokens}{blocks and ' ' + label + blocks.strip()}"
+def _in_words(value) -> str:
+    """One side of a difference, short enough for a line."""
+    if isinstance(value, tuple) and value and isinstance(value[0], ScheduledRequest):
+        return "; ".join(map(_share, value))
+    if isinstance(value, tuple):
+        return " ".join(map(str, value)) or "nothing"
+    return str(value)
 
 
-def _next_command(judgement: Judgement, reference: Reference, nodeid: str) -> str:
+def _share(share: ScheduledRequest) -> str:
+    """`a running: 1 after 8 on +6`: one token, after 8 computed ones, with block 6 added to its table."""
+    added = "+" if share.kind == RUNNING else ""
+    blocks = "".join(f" {added}{block_id}" for block_id in share.new_block_ids)
+    return f"{share.request_id} {share.kind}: {share.num_tokens} after {share.num_computed_tokens}{' on' + blocks if blocks else ''}"
+
+
+def _next(judgement: Judgement, reference: Reference, nodeid: str) -> tuple[str, str]:
+    """What to do, and the command to type then."""
     if judgement.verdict in (Verdict.REFUTED, Verdict.VACUOUS):
-        return f"read that function, correct the claim or its workload, and run: pytest {nodeid}"
+        return "read that function, correct the claim or its workload, and ask again", f"pytest {nodeid}"
     if reference.mode in ("auto", "recorded"):
-        return f"pytest {nodeid} --reference=live   (asks the real vLLM, and finds the smallest workload)"
-    return f"compare that function with its twin in impl, and run: pytest {nodeid}"
+        return "ask the real vLLM, which also finds the smallest workload", f"pytest {nodeid} --reference=live"
+    return "compare that function with its twin in impl, and ask again", f"pytest {nodeid} --reference=live"
 
 
 def _shrink(judgement: Judgement, package: ModuleType) -> Workload | None:
+    if judgement.verdict is Verdict.VACUOUS or len(judgement.claim.on) > 1 and not judgement.divergence:
+        return None     # a predicate on several runs cannot be asked about one
     still_shows = _still_shows(judgement, package)
-    workload = judgement.claim.on[0]
+    workload = judgement.claim.on[judgement.which]
     return shrink(workload, still_shows) if still_shows(workload) else None
 
 

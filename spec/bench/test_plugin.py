@@ -82,7 +82,7 @@ def test_a_divergence_shows_both_sides_and_our_engine(tmp_path):
     assert returned == 1
     assert "DIVERGED at step 0, in scheduled: impl.naive and vLLM 0.32.0 part." in told
     assert "a new: 6 after 0 on 1 2 3 " in told and "a new: 6 after 0 on 1 2\n" in told
-    assert "workload(num_blocks=5)" in told and "scheduler.py" in told and "next: pytest" in told
+    assert "workload(num_blocks=5)" in told and "scheduler.py" in told and "next: ask the real vLLM" in told
     assert "1 DIVERGED" in told
 
 
