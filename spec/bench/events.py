@@ -13,8 +13,9 @@ def events(run: Run) -> Counter:
     for step in run.steps:
         _count_step(step, cached, run, count)
         cached = set(step.updated_state.cached_blocks)
-    for action in run.workload.actions:
-        count[{"abort": "abort", "reset_prefix_cache": "reset", "pause": "pause"}[action.name]] += 1
+    count["abort"] = len(_aborted(run))
+    count["abort call"] = sum(action.name == "abort" for action in run.workload.actions)    # there may be nobody to abort
+    count["pause"] = sum(action.name == "pause" and action.argument != "unpaused" for action in run.workload.actions)
     return +count
 
 
@@ -25,6 +26,7 @@ def _count_step(step: Step, cached: set[int], run: Run, count: Counter) -> None:
     count["several preemptions"] += len(step.preempted) > 1
     count["refusal"] += len(step.refused)
     count["error"] += len(step.errors)
+    count["reset"] += len(step.resets)
     count["cache hit"] += sum(share.num_computed_tokens > 0 for share in step.admitted)
     # Served from a block that was cached only in this very step: sharing with a batch mate.
     size = run.workload.config["block_size"]
@@ -39,6 +41,18 @@ def _count_step(step: Step, cached: set[int], run: Run, count: Counter) -> None:
         if output.finish_reason:
             count["finish"] += 1
             count["stop" if output.finish_reason == "stop" else "length"] += 1
+
+
+def _aborted(run: Run) -> set[str]:
+    """Requests that left without an end of their own: out of a queue, or as the workers were told."""
+    aborted, known, ended = set(), set(), set()
+    for step in run.steps:
+        scheduled, updated = (set(state.running + state.waiting) for state in (step.scheduled_state, step.updated_state))
+        aborted |= (known - scheduled) | set(step.finished) - ended
+        ended |= {done.request_id for done in step.outputs if done.finish_reason}
+        aborted |= scheduled - updated - ended
+        known = updated
+    return aborted
 
 
 def _fresh_blocks(share, block_size: int) -> tuple[int, ...]:

