@@ -57,6 +57,8 @@ def _finding(finding: dict, claim: dict) -> str:
     parts = []
     if finding.get("headline"):
         parts.append(f'<p class="headline" dir="auto">{text(finding["headline"])}</p>')
+    if finding.get("detail"):
+        parts.append(log(str(finding["detail"])))
     if finding.get("remedy"):
         parts.append(f'<p class="remedy"><b>What to do:</b> {text(finding["remedy"])}</p>')
     if finding.get("ours") or finding.get("theirs"):
@@ -79,7 +81,11 @@ def _difference(finding: dict, claim: dict) -> str:
 
 
 def _steps(rows: list[dict], claim: dict) -> str:
+    """Both engines side by side; vLLM alone where it is a counter-example."""
     ours, theirs = text(_ours(claim)), text(_theirs(claim))
+    if not any(row.get("ours") for row in rows):
+        return (f'<table class="steps"><thead><tr><th scope="col">step</th><th scope="col">{theirs}</th></tr></thead><tbody>'
+                + "".join(_counter_step(row, theirs) for row in rows) + "</tbody></table>")
     return ('<table class="steps"><thead><tr><th scope="col">step</th>'
             f'<th scope="col">{ours}</th><th scope="col">{theirs}</th></tr></thead><tbody>'
             + "".join(_step(row, ours, theirs) for row in rows) + "</tbody></table>")
@@ -91,6 +97,13 @@ def _step(row: dict, ours: str, theirs: str) -> str:
     flag, label = (' class="differs"', '<span class="differ">≠ differs</span>') if row.get("differs") else ("", "")
     return (f'<tr{flag}><th scope="row"><span class="word-step">step </span>{text(row.get("step", ""))}{label}</th>'
             f'<td data-side="{ours}">{left}</td><td data-side="{theirs}">{right}</td></tr>')
+
+
+def _counter_step(row: dict, theirs: str) -> str:
+    flag, label = (' class="differs"', '<span class="differ">contradicts</span>') if row.get("differs") else ("", "")
+    said = text("\n".join(row.get("theirs") or ["—"]))
+    return (f'<tr{flag}><th scope="row"><span class="word-step">step </span>{text(row.get("step", ""))}{label}</th>'
+            f'<td data-side="{theirs}">{said}</td></tr>')
 
 
 def _facts(claim: dict, finding: dict) -> str:

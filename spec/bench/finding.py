@@ -29,8 +29,9 @@ def describe(judgement: Judgement, package: ModuleType, reference: Reference, no
     rows, (advice, command) = _rows(judgement), _next(judgement, reference, nodeid)
     step = judgement.divergence.step if judgement.divergence else None
     our_steps = judgement.ours[judgement.which].steps
+    message, detail = _split(judgement.objection or "")
     return {
-        "headline": _headline(judgement), "step": step,
+        "headline": _headline(judgement, message), "detail": detail, "step": step,
         "what": judgement.divergence.what if judgement.divergence else "",
         "ours": _in_words(judgement.divergence.ours) if judgement.divergence else "",
         "theirs": _in_words(judgement.divergence.theirs) if judgement.divergence else "",
@@ -43,6 +44,7 @@ def tell(finding: dict, sentence: str, engine: str, answer: Answer) -> str:
     """The finding for the terminal."""
     theirs = f"vLLM {answer.version} ({answer.mode}, {answer.date})"
     lines = [finding["headline"], "", f'"{sentence}"', ""]
+    lines += [f"    {line}" for line in finding["detail"].splitlines()] + [""] * bool(finding["detail"])
     both = any(row["ours"] for row in finding["rows"])
     width = max([len(line) for row in finding["rows"] for line in row["ours"]] + [len(engine), 16]) + 2
     if finding["rows"]:
@@ -78,7 +80,15 @@ def source_line(source: str) -> str:
     return f"{found[0]}:{found[1]} ({source.partition('::')[2]})" if found else source
 
 
-def _headline(judgement: Judgement) -> str:
+def _split(objection: str) -> tuple[str, str]:
+    """What the predicate's author says, and what pytest has to say about the assertion."""
+    if objection.startswith("assert "):
+        return "its predicate is false", objection
+    message, _, detail = objection.partition("\nassert ")
+    return message, f"assert {detail}" if detail else ""
+
+
+def _headline(judgement: Judgement, message: str) -> str:
     divergence, engine = judgement.divergence, judgement.ours[0].engine
     vllm = f"vLLM {judgement.answer.version}"
     if judgement.verdict is Verdict.DIVERGED and divergence and divergence.step is not None:
@@ -86,11 +96,11 @@ def _headline(judgement: Judgement) -> str:
     if judgement.verdict is Verdict.DIVERGED and divergence:
         return f"DIVERGED: {engine} and {vllm} differ in {divergence.what}: {divergence.ours} / {divergence.theirs}"
     if judgement.verdict is Verdict.DIVERGED:
-        return f"DIVERGED: {vllm} and {engine} answer differently: {judgement.objection}"
+        return f"DIVERGED: {vllm} and {engine} answer differently; of {engine}, {message}."
     if judgement.verdict is Verdict.VACUOUS:
-        return f"VACUOUS: {judgement.objection}. A claim about what never happens says nothing: change the workload."
+        return f"VACUOUS: {message}. A claim about what never happens says nothing: change the workload."
     if judgement.verdict is Verdict.REFUTED:
-        return f"REFUTED, {vllm} does otherwise: {judgement.objection}"
+        return f"REFUTED, {vllm} does otherwise: {message}"
     return f"{judgement.verdict}"
 
 

@@ -103,6 +103,8 @@ class BenchOfTest:
         complaint = self._complaint(judgement, known)
         if complaint is not None:
             self._fail(judgement, record, complaint)
+        elif judgement.verdict is not Verdict.CONFIRMED:    # a misconception's counter-example, a known divergence's step
+            record["finding"] = self._describe(judgement, may_shrink=False) | {"next": None}
 
     def same_run(self, workload: Workload) -> Run:
         """vLLM's run of a workload, after asserting that ours is the same."""
@@ -135,9 +137,13 @@ class BenchOfTest:
     def _fail(self, judgement: Judgement, record: dict, complaint: str) -> None:
         may_shrink = self.bench.shrinks_left > 0
         self.bench.shrinks_left -= 1
-        record["finding"] = describe(judgement, self.bench.package, self.bench.reference, self.item.nodeid, may_shrink)
+        record["finding"] = self._describe(judgement, may_shrink)
         text = tell(record["finding"], judgement.claim.sentence, self.bench.name, judgement.answer)
         pytest.fail("\n\n".join(filter(None, (complaint, text))), pytrace=False)
+
+
+    def _describe(self, judgement: Judgement, may_shrink: bool) -> dict:
+        return describe(judgement, self.bench.package, self.bench.reference, self.item.nodeid, may_shrink)
 
 
 def _only_remedy(remedy: str) -> dict:

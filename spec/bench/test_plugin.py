@@ -39,6 +39,11 @@ def test_true_belief(run):
     assert len(run.steps) <= 4
 '''
 UNRECORDED = TRUE.replace("prompt=6", "prompt=5")
+QUICK = TRUE + '''
+def test_vllm_was_not_imported():
+    import sys
+    assert not {"vllm", "torch"} & set(sys.modules)
+'''
 BROKEN = HEAD + '''
 @about("It is broken.")
 def test_broken(run):
@@ -99,3 +104,9 @@ def test_a_package_without_the_doors_is_named(tmp_path):
 def test_the_header_says_who_answers(tmp_path):
     _, told = lab(tmp_path, TRUE)
     assert "inferlab: impl against vLLM 0.32.0, reference recorded" in told and "recorded 20" in told
+
+
+def test_what_is_recorded_needs_no_vllm_though_it_may_be_here(tmp_path):
+    """The loop of someone who edits impl: seconds, not vLLM's import."""
+    returned, told = lab(tmp_path, QUICK, "--reference=auto")
+    assert returned == 0 and "reference auto" in told and "1 CONFIRMED" in told, told
