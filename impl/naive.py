@@ -4,7 +4,7 @@ It shows the doors an engine needs on the bench (`pytest spec --impl=impl.naive`
 A request takes all the blocks it could ever need when it is admitted, so nothing is
 ever preempted, nothing is cached, and no prompt is computed in chunks.
 """
-from impl.outputs import NEW, RUNNING, RequestOutput, ScheduledRequest, SchedulerOutput
+from impl.outputs import NEW, RUNNING, EngineCoreOutput, ScheduledRequest, SchedulerOutput
 from impl.request import RequestStatus
 
 
@@ -59,7 +59,7 @@ class Scheduler:
         for request in [request for request in self.running if request.request_id in sampled]:
             request.token_ids += sampled[request.request_id]
             stopped = request.check_stop(self.config.max_model_len)
-            outputs.append(RequestOutput(request.request_id, tuple(sampled[request.request_id]),
+            outputs.append(EngineCoreOutput(request.request_id, tuple(sampled[request.request_id]),
                                          request.status.value if stopped else None, request.stop_reason))
             if stopped:
                 self.running.remove(request)

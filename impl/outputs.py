@@ -36,7 +36,7 @@ class SchedulerOutput:
     reasons: list[Reason] = field(default_factory=list, compare=False)
 
 
-class RequestOutput(NamedTuple):
+class EngineCoreOutput(NamedTuple):
     """What a step gave one request. Mirrors `v1/engine/__init__.py::EngineCoreOutput`."""
 
     request_id: str

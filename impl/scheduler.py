@@ -7,7 +7,7 @@ from impl.block_pool import Block
 from impl.config import SchedulerConfig
 from impl.errors import (DuplicateRequestError, EmptyPromptError, InvalidSamplingParamsError, PromptTooLongError,
                          UnknownRequestError)
-from impl.outputs import NEW, RESUMED, RUNNING, Reason, RequestOutput, ScheduledRequest, SchedulerOutput
+from impl.outputs import NEW, RESUMED, RUNNING, Reason, EngineCoreOutput, ScheduledRequest, SchedulerOutput
 from impl.request import Request, RequestStatus
 from impl.request_queue import FCFSQueue, PriorityQueue
 
@@ -119,7 +119,7 @@ class Scheduler:
         self.preempted_req_ids, self.finished_req_ids = [], []
         return output
 
-    def update_from_output(self, output: SchedulerOutput, sampled: Mapping[str, Iterable[int]]) -> list[RequestOutput]:
+    def update_from_output(self, output: SchedulerOutput, sampled: Mapping[str, Iterable[int]]) -> list[EngineCoreOutput]:
         """Take in the tokens which the model sampled for `output`, by request id.
 
         A request whose prompt is not yet computed to its end has sampled nothing.
@@ -145,7 +145,7 @@ class Scheduler:
                 finish_reason = request.status.value
                 stopped.append(request)
                 self._finish(request)
-            outputs.append(RequestOutput(request.request_id, tuple(new_token_ids), finish_reason, request.stop_reason))
+            outputs.append(EngineCoreOutput(request.request_id, tuple(new_token_ids), finish_reason, request.stop_reason))
         if stopped:
             self.running = [request for request in self.running if request.status is RequestStatus.RUNNING]
         return outputs

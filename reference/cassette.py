@@ -9,7 +9,7 @@ import json
 import os
 from pathlib import Path
 
-from impl.outputs import RequestOutput, ScheduledRequest
+from impl.outputs import EngineCoreOutput, ScheduledRequest
 from reference.trace import Run, State, Step
 from reference.workload import Workload
 
@@ -75,7 +75,7 @@ def _read_step(index: int, data: dict) -> Step:
         index, tuple(data.get("refused", ())), tuple(data.get("resets", ())),
         tuple(ScheduledRequest(*share[:4], _read_ids(share[4])) for share in data.get("scheduled", ())),
         tuple(data.get("preempted", ())), tuple(data.get("finished", ())), state,
-        tuple(RequestOutput(request_id, tuple(tokens), *end) for request_id, tokens, *end in data.get("outputs", ())),
+        tuple(EngineCoreOutput(request_id, tuple(tokens), *end) for request_id, tokens, *end in data.get("outputs", ())),
         _read_state(data["updated"]) if "updated" in data else state, tuple(data.get("errors", ())))
 
 

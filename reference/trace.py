@@ -3,7 +3,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
-from impl.outputs import NEW, RESUMED, RUNNING, RequestOutput, ScheduledRequest
+from impl.outputs import NEW, RESUMED, RUNNING, EngineCoreOutput, ScheduledRequest
 from reference.workload import Workload
 
 
@@ -28,7 +28,7 @@ class Step:
     preempted: tuple[str, ...]                  # ascending
     finished: tuple[str, ...]                   # as told to the workers, ascending
     scheduled_state: State                      # after schedule()
-    outputs: tuple[RequestOutput, ...]          # of update_from_output()
+    outputs: tuple[EngineCoreOutput, ...]          # of update_from_output()
     updated_state: State                        # after update_from_output()
     errors: tuple[str, ...] = ()                # what it said to a refused request, abort, reset or pause
     reasons: tuple[str, ...] = ()

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from importlib import metadata, util
 from types import SimpleNamespace
 
-from impl.outputs import NEW, RESUMED, RUNNING, RequestOutput, ScheduledRequest, SchedulerOutput
+from impl.outputs import NEW, RESUMED, RUNNING, EngineCoreOutput, ScheduledRequest, SchedulerOutput
 from reference.trace import State
 from reference.workload import EOS, Action, RequestSpec, Workload
 
@@ -167,7 +167,7 @@ class VllmEngine:
                      for request_id, num_tokens in output.num_scheduled_tokens.items()]
         return SchedulerOutput(scheduled, list(output.preempted_req_ids), list(output.finished_req_ids))
 
-    def update(self, output: SchedulerOutput, sampled: dict[str, list[int]]) -> list[RequestOutput]:
+    def update(self, output: SchedulerOutput, sampled: dict[str, list[int]]) -> list[EngineCoreOutput]:
         order = list(self.output.num_scheduled_tokens)
         answer = self.scheduler.update_from_output(self.output, self.vllm.ModelRunnerOutput(
             req_ids=order, req_id_to_index={request_id: index for index, request_id in enumerate(order)},
@@ -179,7 +179,7 @@ class VllmEngine:
         if stats:
             for name in self.prefix_cache:
                 self.prefix_cache[name] += getattr(stats.prefix_cache_stats, name)
-        return [RequestOutput(done.request_id, tuple(done.new_token_ids),
+        return [EngineCoreOutput(done.request_id, tuple(done.new_token_ids),
                               str(done.finish_reason) if done.finish_reason is not None else None, done.stop_reason)
                 for done in answer[0].outputs]
 

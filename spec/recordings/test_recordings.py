@@ -1,7 +1,7 @@
 """Each recording equals a live run, none is missing, and none is left over."""
 import pytest
 
-from impl.outputs import NEW, RequestOutput, ScheduledRequest
+from impl.outputs import NEW, EngineCoreOutput, ScheduledRequest
 from reference import cassette
 from reference.choose import PINNED_VERSION, NoReference, Reference
 from reference.play import play
@@ -36,7 +36,7 @@ def test_a_recording_is_read_as_it_was_written(tmp_path, monkeypatch):
     monkeypatch.setattr(cassette, "FOLDER", tmp_path)
     before = State(("a",), ("b",), (7, 3, 4, 5, 9), (1, 2), 0.25)
     step = Step(0, ("request b",), (True, False), (ScheduledRequest("a", NEW, 6, 0, (1, 2)),), ("c",), ("d",), before,
-                (RequestOutput("a", (5,), "stop", 7),), before._replace(running=()), ("request b: AssertionError: duplicate",))
+                (EngineCoreOutput("a", (5,), "stop", 7),), before._replace(running=()), ("request b: AssertionError: duplicate",))
     run = Run(workload(num_blocks=10).request("a", prompt=6), "vllm", [step], "stalled", None, {"hits": 3})
     cassette.save(run, "1.2.3")
     assert cassette.load(run.workload, "1.2.3")[0] == run
