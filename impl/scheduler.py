@@ -70,21 +70,16 @@ class Scheduler:
         self.requests[request.request_id] = request
         self.waiting.add(request)
 
-    def abort(self, request_ids: str | Iterable[str] | None = None) -> None:
-        """End requests from outside; None: all. At any time, also between
+    def abort(self, request_id: str | None = None) -> None:
+        """End a request from outside; None: all. At any time, also between
         `schedule` and `update_from_output`.
 
-        Raises `UnknownRequestError` if one of the ids is not (or no longer) here;
-        nothing has changed then. Mirrors `Scheduler.finish_requests`.
+        Raises `UnknownRequestError` if it is not (or no longer) here; nothing has
+        changed then. Mirrors `Scheduler.finish_requests`.
         """
-        if request_ids is None:
-            request_ids = list(self.requests)
-        elif isinstance(request_ids, str):
-            request_ids = [request_ids]
-        unknown = [request_id for request_id in request_ids if request_id not in self.requests]
-        if unknown:
-            raise UnknownRequestError(f"no request {', '.join(map(repr, unknown))}: it has finished or never came")
-        for request in [self.requests[request_id] for request_id in request_ids]:
+        if request_id is not None and request_id not in self.requests:
+            raise UnknownRequestError(f"no request {request_id!r}: it has finished or never came")
+        for request in list(self.requests.values()) if request_id is None else [self.requests[request_id]]:
             if request.status is RequestStatus.RUNNING:
                 self.running.remove(request)
             else:

@@ -41,11 +41,11 @@ def test_a_request_refused_at_the_door(request_, error, advice):
     assert [share.request_id for share in scheduler.schedule().scheduled] == ["waits"]
 
 
-def test_one_unknown_id_among_several_aborts_nobody():
+def test_aborting_an_unknown_id_changes_nothing():
     scheduler = busy_scheduler()
     before = state(scheduler)
     with pytest.raises(UnknownRequestError, match="'nobody'"):
-        scheduler.abort(["runs", "nobody"])
+        scheduler.abort("nobody")
     assert state(scheduler) == before
 
 

@@ -1,0 +1,42 @@
+"""The architectures, one file each."""
+from pathlib import Path
+
+import torch
+
+from impl.checkpoint import CheckpointError, load_weights, read_config, read_weights
+from impl.models.llama import LlamaForCausalLM
+from impl.models.qwen3 import Qwen3ForCausalLM
+
+ARCHITECTURES = {"LlamaForCausalLM": LlamaForCausalLM, "Qwen3ForCausalLM": Qwen3ForCausalLM}
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+REQUIRED = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "intermediate_size",
+            "rms_norm_eps", "max_position_embeddings")
+
+
+def load_model(folder: Path, dtype: str, device: str) -> tuple[torch.nn.Module, dict]:
+    """The model of a checkpoint, with its weights, and its configuration. Raises `CheckpointError`."""
+    config = model_config(read_config(folder))
+    if dtype not in DTYPES:
+        raise CheckpointError(f"dtype {dtype!r}: choose one of {', '.join(DTYPES)}")
+    with torch.device("meta"):      # no memory is filled only to be replaced
+        model = config["class"](config)
+    weights = {name: tensor.to(device, DTYPES[dtype]) for name, tensor in read_weights(folder).items()}
+    load_weights(model, weights, config["tie_word_embeddings"])
+    return model.to(device).requires_grad_(False).eval(), config
+
+
+def model_config(config: dict) -> dict:
+    """config.json with its optional parts filled in, and the class of its architecture."""
+    name = (config.get("architectures") or ["none"])[0]
+    if name not in ARCHITECTURES:
+        raise CheckpointError(f"architecture {name}: there are {', '.join(ARCHITECTURES)}; a new one is a file in impl/models")
+    config = {"num_key_value_heads": config.get("num_attention_heads"), "tie_word_embeddings": False} | config
+    missing = [key for key in REQUIRED if config.get(key) is None]
+    if missing:
+        raise CheckpointError(f"config.json lacks {', '.join(missing)}")
+    config["head_dim"] = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
+    # transformers 5 keeps everything on rotary positions in one place, older ones in two.
+    rope = config.get("rope_parameters") or (config.get("rope_scaling") or {}) | {"rope_theta": config.get("rope_theta", 10000.0)}
+    if rope.get("rope_type", "default") not in ("default", "llama3"):
+        raise CheckpointError(f"rope_type {rope['rope_type']!r}: there are default and llama3")
+    return config | {"rope": rope, "class": ARCHITECTURES[name]}
