@@ -1,0 +1,51 @@
+"""One set of prompts, through `impl` and through the real vLLM, with the same weights and the same limits."""
+import functools
+import os
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+import reference.checkpoint
+from impl.request_output import RequestOutput
+from impl.sampling_params import SamplingParams
+from reference.vllm_llm import BLOCK_SIZE, vllm_llm
+
+MODELS = ("qwen3", "llama")
+LIMITS = {"num_blocks": 49, "max_model_len": 512, "max_num_batched_tokens": 256, "max_num_seqs": 16}
+NOISE = 5e-5    # two ways to add up the same float32 logits differ by less
+
+needs_vllm = pytest.mark.skipif((find_spec("vllm") is None or find_spec("torch") is None) and not os.environ.get("CI"),
+                                reason="UNTESTED: the engine claims ask the real vLLM; 'make spec' installs it")
+
+
+def folder(model: str) -> str:
+    return str(Path(reference.checkpoint.__file__).parent / model)
+
+
+@functools.cache
+def our_llm(model: str, **limits):
+    from impl.llm import LLM    # imports torch
+    return LLM(folder(model), **{"block_size": BLOCK_SIZE, **LIMITS, **limits})
+
+
+def ours(model: str, prompts: list, params: SamplingParams | list[SamplingParams], **limits) -> list[RequestOutput]:
+    return our_llm(model, **limits).generate(prompts, params)
+
+
+def theirs(model: str, prompts: list, params: SamplingParams | list[SamplingParams]) -> list[RequestOutput]:
+    return vllm_llm(folder(model), **LIMITS).generate(prompts, params)
+
+
+def token_prompts(model: str) -> list[dict]:
+    """Token prompts of many lengths, some with a common beginning, cut from the model's own text."""
+    llm = our_llm(model)
+    said = llm.generate("The ", SamplingParams(temperature=0, max_tokens=300, ignore_eos=True))[0].outputs[0].token_ids
+    lengths = (1, 2, 3, 5, 8, 13, 21, 31, 32, 33, 47, 63, 64, 65, 96, 127, 128, 150, 200, 256)
+    apart = [said[start:start + length] for start, length in enumerate(lengths)]
+    alike = [said[:64] + said[start:start + 9] for start in range(70, 120, 10)]
+    return [{"prompt_token_ids": list(token_ids)} for token_ids in apart + alike]
+
+
+TEXTS = ["Once upon a time", "The king said", "a", "  two spaces", "Überraschung: naïve façade", "日本語", "🙂 and so on", "line\nbreak\n\n",
+         "1 2 3 4 5", "\"Well,\" she said, \"", "the the the the", "END."]
