@@ -40,6 +40,25 @@ def read_config(folder: Path) -> dict:
         raise CheckpointError(f"{folder}/config.json cannot be read: {error}") from error
 
 
+def end_tokens(folder: Path, config: dict, tokenizer) -> tuple[int | None, tuple[int, ...]]:
+    """The token that ends a sequence, and others that generation_config.json ends one at.
+
+    vLLM knows the first from the tokenizer and treats the others as stop tokens
+    (`sampling_params.py::SamplingParams.update_from_generation_config`).
+    """
+    def read(name: str) -> dict:
+        return json.loads((folder / name).read_text()) if (folder / name).is_file() else {}
+
+    eos = read("tokenizer_config.json").get("eos_token")
+    eos = eos.get("content") if isinstance(eos, dict) else eos
+    first = tokenizer.token_to_id(eos) if tokenizer and eos else None
+    ids = read("generation_config.json").get("eos_token_id", config.get("eos_token_id"))
+    ids = [] if ids is None else [ids] if isinstance(ids, int) else list(ids)
+    if first is None and ids:
+        first = ids[0]
+    return first, tuple(token_id for token_id in ids if token_id != first)
+
+
 def read_weights(folder: Path) -> dict[str, torch.Tensor]:
     """All tensors by name, from one file or from the shards that an index lists."""
     index = folder / "model.safetensors.index.json"

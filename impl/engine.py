@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from tokenizers import Tokenizer
 
-from impl.checkpoint import find
+from impl.checkpoint import end_tokens, find
 from impl.config import SchedulerConfig
 from impl.errors import InferLabError
 from impl.model_runner import ModelRunner
@@ -35,7 +35,7 @@ class Engine:
         folder = find(model)
         loaded, self.model_config = load_model(folder, dtype, device)
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json")) if (folder / "tokenizer.json").exists() else None
-        self.eos_token_id = self.model_config.get("eos_token_id")
+        self.eos_token_id, self.more_eos_token_ids = end_tokens(folder, self.model_config, self.tokenizer)
         self.scheduler = Scheduler(config)
         self.model_runner = ModelRunner(loaded, self.model_config, config.num_blocks, config.block_size)
         self.output_processor = OutputProcessor(self.tokenizer, self.scheduler.abort)
@@ -50,7 +50,8 @@ class Engine:
             raise UnknownTokenError(f"request {request_id!r}: token {unknown[0]} is not among the {self.model_config['vocab_size']} "
                                     "of the model; use the model's own tokenizer")
         if params.eos_token_id is None:
-            params = replace(params, eos_token_id=self.eos_token_id)
+            more = () if params.ignore_eos else self.more_eos_token_ids
+            params = replace(params, eos_token_id=self.eos_token_id, stop_token_ids=(*params.stop_token_ids, *more))
         children = fan_out(Request(request_id, token_ids, params, priority=priority, cache_salt=cache_salt))
         for child in children:
             self.scheduler.add_request(child)

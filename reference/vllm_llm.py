@@ -10,6 +10,11 @@ from impl.request_output import CompletionOutput, Logprob, RequestOutput
 from impl.sampling_params import SamplingParams
 from reference.vllm_scheduler import QUIET
 
+# Set here, not when vLLM is asked for: torch reads some of it when it is imported, and our engine imports torch too.
+# With dynamo on, the first generate alone takes minutes.
+for name, value in QUIET.items():
+    os.environ.setdefault(name, value)
+
 BLOCK_SIZE = 32     # vLLM's CPU attention wants multiples of 32
 
 
@@ -17,8 +22,6 @@ class VllmLLM:
     """Raises what vLLM raises."""
 
     def __init__(self, model: str, num_blocks: int, max_model_len: int, max_num_batched_tokens: int, max_num_seqs: int):
-        for name, value in QUIET.items():
-            os.environ.setdefault(name, value)
         import vllm
         self.vllm = vllm
         self.llm = vllm.LLM(model=model, dtype="float32", enforce_eager=True, block_size=BLOCK_SIZE, num_gpu_blocks_override=num_blocks,
