@@ -58,7 +58,7 @@ def lab(folder: Path, claims: str, *args: str, ci: str = "") -> tuple[int, str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     environment |= {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "CI": ci}
     done = subprocess.run([sys.executable, "-m", "pytest", "-p", "spec.bench.plugin", "-p", "reports.plugin", "-p", "no:cacheprovider",
-                           "--reference=recorded", *args], cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
+                           "--reference=recorded", *args], cwd=folder, env=environment, capture_output=True, text=True, timeout=180)
     return done.returncode, done.stdout + done.stderr
 
 

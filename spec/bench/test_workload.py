@@ -3,7 +3,7 @@ import json
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from impl import SchedulerConfig
@@ -15,14 +15,14 @@ from spec.fuzz.generator import random_workload
 random_workloads = st.randoms(use_true_random=False).map(random_workload)
 
 
-@settings(max_examples=60, deadline=None, database=None)
+@settings(max_examples=60, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(random_workloads)
 def test_the_source_makes_the_same_workload(made):
     again = eval(made.source(), {"workload": workload})
     assert again == made and again.key == made.key
 
 
-@settings(max_examples=60, deadline=None, database=None)
+@settings(max_examples=60, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(random_workloads)
 def test_json_and_back(made):
     assert Workload.from_json(json.loads(json.dumps(made.to_json()))) == made

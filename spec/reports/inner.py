@@ -87,13 +87,13 @@ def pytest_in(folder: Path, *args: str, suite: str = SUITE, cwd: Path | None = N
 
 
 def output_of(process: subprocess.Popen) -> str:
-    return process.communicate(timeout=60)[0]
+    return process.communicate(timeout=180)[0]
 
 
 def kill(process: subprocess.Popen) -> None:
     """Kill it where it stands, with whatever it has started."""
     os.killpg(process.pid, signal.SIGKILL)
-    process.communicate(timeout=60)
+    process.communicate(timeout=180)
 
 
 def run_files(folder: Path) -> list[Path]:
