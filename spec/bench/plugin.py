@@ -47,9 +47,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_report_header(config: pytest.Config) -> str:
     reference = config.lab_bench.reference
-    recorded = f"; recorded {reference.date}" if reference.mode in ("auto", "recorded") else ""
+    when = "recorded" if reference.mode in ("auto", "recorded") else "asked"
     return (f"inferlab: {config.getoption('impl')} against vLLM {reference.version}, "
-            f"reference {reference.mode} ({MODES[reference.mode]}{recorded})")
+            f"reference {reference.mode} ({MODES[reference.mode]}; {when} {reference.date})")
 
 
 @pytest.fixture

@@ -32,8 +32,8 @@ def false_of_both(run):
     assert not run.steps, "there are steps"
 
 
-def never_preempts(run):
-    assert not run.preemptions
+def nothing_is_complained_of(run):
+    assert not any(step.errors for step in run.steps), "there are complaints"
 
 
 def test_true_and_the_same_is_confirmed():
@@ -48,6 +48,13 @@ def test_false_is_refuted_with_the_reason():
 def test_another_decision_is_diverged_though_the_sentence_holds_of_both():
     judgement = verdict_on(true_of_both, ours=NAIVE)
     assert judgement.verdict is Verdict.DIVERGED and judgement.divergence.step == 0
+
+
+def test_another_answer_is_diverged_though_the_decisions_are_the_same():
+    complaining = replace(RUN, steps=[replace(step, errors=("no such request",)) for step in RUN.steps])
+    judgement = verdict_on(nothing_is_complained_of, ours=complaining)
+    assert judgement.verdict is Verdict.DIVERGED and judgement.divergence is None and "there are complaints" in judgement.objection
+    assert verdict_on(nothing_is_complained_of, theirs=complaining).verdict is Verdict.DIVERGED
 
 
 def test_a_divergence_outweighs_a_refutation():
