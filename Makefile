@@ -39,7 +39,7 @@ test-recorded: ## the claims from recordings, where neither torch nor vLLM exist
 	@.venv-recorded/bin/python -m pytest spec/scheduler spec/kv_cache --reference=recorded $(ARGS)
 
 record: $(ENV) ## record vLLM's decisions anew (review the diff, then commit it)
-	@$(PYTEST) spec/scheduler spec/kv_cache --reference=record $(ARGS)
+	@$(PYTEST) spec/scheduler spec/kv_cache spec/engine spec/sampling --reference=record -n 2 $(ARGS)
 
 fuzz: $(ENV) ## random workloads through both engines: N=20000 SEED=0
 	@$(FUZZ)

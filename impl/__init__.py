@@ -1,4 +1,6 @@
 """The engine you could have written."""
+from importlib import import_module
+
 from impl.config import SchedulerConfig
 from impl.outputs import SchedulerOutput
 from impl.parallel_sampling import fan_out
@@ -6,4 +8,13 @@ from impl.request import Request
 from impl.sampling_params import SamplingParams
 from impl.scheduler import PauseState, Scheduler
 
-__all__ = ["PauseState", "Request", "SamplingParams", "Scheduler", "SchedulerConfig", "SchedulerOutput", "fan_out"]
+WITH_TENSORS = {"LLM": "llm", "AsyncLLM": "async_llm"}     # the files they are in
+
+__all__ = ["LLM", "AsyncLLM", "PauseState", "Request", "SamplingParams", "Scheduler", "SchedulerConfig", "SchedulerOutput", "fan_out"]
+
+
+def __getattr__(name: str):
+    """What needs torch is imported when somebody asks for it: the scheduler does without."""
+    if name not in WITH_TENSORS:
+        raise AttributeError(f"module 'impl' has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{WITH_TENSORS[name]}"), name)

@@ -5,6 +5,7 @@ a model makes, and everything they need is in `AttentionBatch`.
 """
 from dataclasses import dataclass
 
+import numpy
 import torch
 from torch.nn import functional
 
@@ -20,18 +21,61 @@ class AttentionBatch:
 
     query_start: list[int]          # requests + 1
     seq_lens: list[int]             # tokens per request, computed and in this step
-    block_tables: list[torch.Tensor]    # int64 [blocks] per request
+    positions: torch.Tensor         # int64 [tokens]: of each token in its request
     slot_mapping: torch.Tensor      # int64 [tokens]: block id * block size + offset in the block
+    groups: list["Group"]           # the same requests, sorted by how they are attended to
+
+    @classmethod
+    def at(cls, num_new: numpy.ndarray, num_computed: numpy.ndarray, block_tables: numpy.ndarray, block_size: int,
+           device: torch.device | str = "cpu") -> "AttentionBatch":
+        """`num_new` tokens [requests] after `num_computed` ones [requests], on the blocks of `block_tables` [requests, blocks].
+
+        Once a step and in numpy, which is quicker than torch with small things; the layers share what comes out.
+        """
+        query_start = numpy.concatenate(([0], num_new.cumsum()))
+        request = numpy.repeat(numpy.arange(len(num_new)), num_new)     # of each token
+        positions = numpy.arange(len(request)) - (query_start[:-1] - num_computed)[request]
+        slots = block_tables[request, positions // block_size] * block_size + positions % block_size
+        groups = []
+        for size in numpy.unique(num_new):
+            members = (num_new == size).nonzero()[0]
+            rows = (query_start[members, None] + numpy.arange(size)).ravel() if len(members) < len(num_new) else None
+            groups.append(Group.of(rows, int(size), num_computed[members] + size, block_tables[members], block_size, device))
+        return cls(query_start.tolist(), (num_computed + num_new).tolist(), torch.from_numpy(positions).to(device),
+                   torch.from_numpy(slots).to(device), groups)
+
+
+@dataclass(slots=True)
+class Group:
+    """Requests with equally many new tokens, attended to in one call: first of all, those that decode."""
+
+    rows: torch.Tensor | None       # int64 [requests * size]: which of the step's tokens; None: all
+    size: int                       # new tokens per request
+    slots: torch.Tensor             # int64 [requests * longest]: where the keys and values are
+    is_causal: bool                 # nothing was computed before, so that the mask is a triangle
+    mask: torch.Tensor | None       # bool [requests, 1, size, longest]: what is seen; None: everything, or the triangle
+
+    @classmethod
+    def of(cls, rows: numpy.ndarray | None, size: int, seq_lens: numpy.ndarray, block_tables: numpy.ndarray, block_size: int,
+           device: torch.device | str) -> "Group":
+        tokens = numpy.arange(seq_lens.max())
+        slots = block_tables[:, tokens // block_size] * block_size + tokens % block_size
+        # Beyond its end a request reads its own first token: a mask turns any number into nothing, except for NaN.
+        slots = numpy.where(tokens < seq_lens[:, None], slots, slots[:, :1])
+        # Row i of the new ones is token seq_len - size + i: it sees all up to itself.
+        last_seen = seq_lens[:, None, None, None] - size + numpy.arange(size)[:, None]
+        seen = tokens <= last_seen
+        is_causal = len(tokens) == size
+        mask = None if is_causal or seen.all() else torch.from_numpy(seen).to(device)
+        return cls(None if rows is None else torch.from_numpy(rows).to(device), size, torch.from_numpy(slots.ravel()).to(device), is_causal, mask)
 
 
 def write_kv(cache: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, slot_mapping: torch.Tensor) -> None:
     """Put each token's key and value into its slot.
 
-    `cache`: [2, blocks, block size, KV heads, head_dim]; `keys`, `values`: [tokens, KV heads, head_dim].
+    `cache`: [blocks, block size, 2, KV heads, head_dim], the 2 being key and value; `keys`, `values`: [tokens, KV heads, head_dim].
     """
-    flat = cache.flatten(1, 2)
-    flat[0, slot_mapping] = keys
-    flat[1, slot_mapping] = values
+    cache.flatten(0, 1).index_copy_(0, slot_mapping, torch.stack((keys, values), dim=1))
 
 
 def paged_attention(queries: torch.Tensor, cache: torch.Tensor, batch: AttentionBatch) -> torch.Tensor:
@@ -40,14 +84,22 @@ def paged_attention(queries: torch.Tensor, cache: torch.Tensor, batch: Attention
     `queries`: [tokens, heads, head_dim], and so is the result. Query head h reads KV
     head h // (heads / KV heads).
     """
+    if len(batch.groups) == 1:
+        return _attend(queries, cache, batch.groups[0])
     result = torch.empty_like(queries)
-    group = queries.shape[1] // cache.shape[3]
-    for index, (seq_len, table) in enumerate(zip(batch.seq_lens, batch.block_tables)):
-        rows = slice(batch.query_start[index], batch.query_start[index + 1])
-        keys, values = (half[table].flatten(0, 1)[:seq_len].transpose(0, 1).repeat_interleave(group, dim=0) for half in cache)
-        num_new = rows.stop - rows.start
-        # Row i of the new ones is token seq_len - num_new + i: it sees all up to itself.
-        mask = torch.ones(num_new, seq_len, dtype=torch.bool, device=queries.device).tril(seq_len - num_new)
-        seen = functional.scaled_dot_product_attention(queries[rows].transpose(0, 1), keys, values, attn_mask=mask)
-        result[rows] = seen.transpose(0, 1)
+    for group in batch.groups:
+        result[group.rows] = _attend(queries[group.rows], cache, group)
     return result
+
+
+def _attend(queries: torch.Tensor, cache: torch.Tensor, group: Group) -> torch.Tensor:
+    """`paged_attention` of the tokens of one group."""
+    num_heads, num_kv_heads, head_dim = queries.shape[1], *cache.shape[3:]
+    read = cache.view(-1, 2 * num_kv_heads * head_dim).index_select(0, group.slots)
+    queries = queries.view(-1, group.size, num_heads, head_dim).transpose(1, 2)
+    keys, values = read.view(len(queries), -1, 2, num_kv_heads, head_dim).permute(2, 0, 3, 1, 4)
+    if group.size == 1:     # the heads that read the same KV head are then like many queries: one product for all of them
+        queries = queries.reshape(len(queries), num_kv_heads, -1, head_dim)
+    seen = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=group.mask, is_causal=group.is_causal and group.size > 1,
+                                                   enable_gqa=group.size > 1)
+    return seen.reshape(len(queries), num_heads, group.size, head_dim).transpose(1, 2).flatten(0, 1)

@@ -46,21 +46,32 @@ def end_tokens(folder: Path, config: dict, tokenizer) -> tuple[int | None, tuple
     vLLM knows the first from the tokenizer and treats the others as stop tokens
     (`sampling_params.py::SamplingParams.update_from_generation_config`).
     """
-    def read(name: str) -> dict:
-        return json.loads((folder / name).read_text()) if (folder / name).is_file() else {}
-
-    eos = read("tokenizer_config.json").get("eos_token")
+    eos = _read_if_there(folder / "tokenizer_config.json").get("eos_token")
     eos = eos.get("content") if isinstance(eos, dict) else eos
     first = tokenizer.token_to_id(eos) if tokenizer and eos else None
-    ids = read("generation_config.json").get("eos_token_id", config.get("eos_token_id"))
+    ids = _read_if_there(folder / "generation_config.json").get("eos_token_id", config.get("eos_token_id"))
     ids = [] if ids is None else [ids] if isinstance(ids, int) else list(ids)
     if first is None and ids:
         first = ids[0]
     return first, tuple(token_id for token_id in ids if token_id != first)
 
 
-def read_weights(folder: Path) -> dict[str, torch.Tensor]:
-    """All tensors by name, from one file or from the shards that an index lists."""
+def default_sampling(folder: Path) -> dict:
+    """The sampling parameters that generation_config.json recommends, under vLLM's names.
+
+    Mirrors `config/model.py::ModelConfig.get_diff_sampling_param`.
+    """
+    recommended = _read_if_there(folder / "generation_config.json")
+    names = {name: name for name in ("repetition_penalty", "temperature", "top_k", "top_p", "min_p")} | {"max_new_tokens": "max_tokens"}
+    return {name: recommended[theirs] for theirs, name in names.items() if recommended.get(theirs) is not None}
+
+
+def _read_if_there(path: Path) -> dict:
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def read_weights(folder: Path, device: str = "cpu", dtype: torch.dtype | None = None) -> dict[str, torch.Tensor]:
+    """All tensors by name, from one file or from the shards that an index lists; each is converted before the next is read."""
     index = folder / "model.safetensors.index.json"
     shards = sorted(set(json.loads(index.read_text())["weight_map"].values())) if index.exists() else ["model.safetensors"]
     weights: dict[str, torch.Tensor] = {}
@@ -70,7 +81,7 @@ def read_weights(folder: Path) -> dict[str, torch.Tensor]:
             raise CheckpointError(f"{path} is missing; only safetensors are read, so convert a checkpoint that has other files")
         try:
             with safe_open(path, framework="pt") as file:
-                weights |= {name: file.get_tensor(name) for name in file.keys()}
+                weights |= {name: file.get_tensor(name).to(device, dtype) for name in file.keys()}
         except (SafetensorError, OSError) as error:
             raise CheckpointError(f"{path} is damaged or cut short: {error}; download it again") from error
     return weights
@@ -90,4 +101,6 @@ def load_weights(model: torch.nn.Module, weights: dict[str, torch.Tensor], tied:
     for name, shape in wanted.items():
         if tuple(weights[name].shape) != shape:
             raise CheckpointError(f"{name} has the shape {tuple(weights[name].shape)}, config.json asks for {shape}")
-    model.load_state_dict(weights, assign=True)
+    model.load_state_dict(weights, assign=True, strict=not tied)
+    if tied:
+        model.lm_head.weight = model.model.embed_tokens.weight

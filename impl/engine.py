@@ -2,26 +2,25 @@
 
 Mirrors `v1/engine/llm_engine.py::LLMEngine` and `v1/engine/core.py::EngineCore`.
 """
-from collections.abc import Sequence
-from dataclasses import replace
+from typing import get_args
 
 from tokenizers import Tokenizer
 
-from impl.checkpoint import end_tokens, find
+from impl.checkpoint import end_tokens, find, read_config
 from impl.config import SchedulerConfig
-from impl.errors import InferLabError
+from impl.errors import DuplicateRequestError, InferLabError, InvalidConfigError
+from impl.input_processor import InputProcessor, Prompt
+from impl.logprobs import LogprobsMode
 from impl.model_runner import ModelRunner
 from impl.models import load_model
 from impl.output_processor import OutputProcessor
+from impl.outputs import EngineCoreOutput
 from impl.parallel_sampling import fan_out
 from impl.request import Request
 from impl.request_output import RequestOutput
+from impl.sampler import Sampled, Sampler
 from impl.sampling_params import SamplingParams
 from impl.scheduler import Scheduler
-
-
-class UnknownTokenError(InferLabError):
-    """A token id that the model's vocabulary does not have."""
 
 
 class Engine:
@@ -30,37 +29,49 @@ class Engine:
     Raises `CheckpointError`, `InvalidConfigError` or `PoolTooSmallError` when it is built.
     """
 
-    def __init__(self, model: str, config: SchedulerConfig, *, dtype: str = "float32", device: str = "cpu"):
+    def __init__(self, model: str, config: SchedulerConfig, *, dtype: str = "float32", device: str = "cpu",
+                 max_logprobs: int = 20, logprobs_mode: LogprobsMode = "raw_logprobs", seed: int = 0):
         config.require_pool_for_one_sequence()
         folder = find(model)
+        _require_known_positions(config.max_model_len, read_config(folder))
+        _require_logprobs(max_logprobs, logprobs_mode)
         loaded, self.model_config = load_model(folder, dtype, device)
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json")) if (folder / "tokenizer.json").exists() else None
-        self.eos_token_id, self.more_eos_token_ids = end_tokens(folder, self.model_config, self.tokenizer)
+        self.input_processor = InputProcessor(self.tokenizer, self.model_config["vocab_size"], max_logprobs,
+                                              *end_tokens(folder, self.model_config, self.tokenizer))
         self.scheduler = Scheduler(config)
         self.model_runner = ModelRunner(loaded, self.model_config, config.num_blocks, config.block_size)
+        self.model_runner.sampler = Sampler(logprobs_mode, seed)
         self.output_processor = OutputProcessor(self.tokenizer, self.scheduler.abort)
 
-    def add_request(self, request_id: str, prompt: str | Sequence[int], params: SamplingParams = SamplingParams(), *,
+    def add_request(self, request_id: str, prompt: Prompt, params: SamplingParams = SamplingParams(), *,
                     priority: int = 0, cache_salt: str | None = None) -> None:
-        """Queue a prompt, as text or as token ids. Raises what `Scheduler.add_request` raises, or `UnknownTokenError`."""
-        text = prompt if isinstance(prompt, str) else None
-        token_ids = self.tokenizer.encode(prompt).ids if text is not None else list(prompt)
-        unknown = [token_id for token_id in token_ids if not 0 <= token_id < self.model_config["vocab_size"]]
-        if unknown:
-            raise UnknownTokenError(f"request {request_id!r}: token {unknown[0]} is not among the {self.model_config['vocab_size']} "
-                                    "of the model; use the model's own tokenizer")
-        if params.eos_token_id is None:
-            more = () if params.ignore_eos else self.more_eos_token_ids
-            params = replace(params, eos_token_id=self.eos_token_id, stop_token_ids=(*params.stop_token_ids, *more))
+        """Queue a prompt, as text or as token ids.
+
+        Raises what `InputProcessor` and `Scheduler.add_request` raise; nothing has changed then, also not for one of a family of `n`.
+        """
+        try:
+            text, token_ids = self.input_processor.tokens(prompt)
+            params = self.input_processor.params(params)
+        except InferLabError as error:
+            raise type(error)(f"request {request_id!r}: {error}") from None
         children = fan_out(Request(request_id, token_ids, params, priority=priority, cache_salt=cache_salt))
-        for child in children:
+        taken = {request_id} & self.output_processor.families.keys() or {child.request_id for child in children} & self.scheduler.requests.keys()
+        if taken:
+            raise DuplicateRequestError(f"request {min(taken)!r} is already here; choose another id or wait until it has finished")
+        for child in children:      # whatever else the scheduler refuses, it refuses the first
             self.scheduler.add_request(child)
         self.output_processor.add(request_id, text, children)
 
-    def abort(self, request_id: str) -> None:
-        """End a request and take back its blocks."""
-        self.scheduler.abort(request_id)
-        self.output_processor.forget(request_id)
+    def abort(self, request_id: str) -> list[RequestOutput]:
+        """End a request, all of its sequences, and take back its blocks; returns what they have come to.
+
+        Nothing, if it is not (or no longer) here: whoever aborts cannot know that it has just finished.
+        """
+        last = self.output_processor.abort_request(request_id)
+        for child_id in last:
+            self.scheduler.abort(child_id)
+        return list(last.values())
 
     def has_unfinished_requests(self) -> bool:
         return bool(self.scheduler.requests)
@@ -68,6 +79,28 @@ class Engine:
     def step(self) -> list[RequestOutput]:
         """One step of everything."""
         output = self.scheduler.schedule()
+        self.output_processor.note_admitted(output)
         sampled = self.model_runner.execute(output, self.scheduler.requests)
         outputs = self.scheduler.update_from_output(output, {request_id: new.token_ids for request_id, new in sampled.items()})
-        return self.output_processor.process(outputs, sampled)
+        return self.output_processor.process(outputs + self._end_failed(sampled), sampled)
+
+    def _end_failed(self, sampled: dict[str, Sampled]) -> list[EngineCoreOutput]:
+        """End the requests for which no token could be chosen; the others go on."""
+        failed = [request_id for request_id, new in sampled.items() if new.error]
+        for request_id in failed:
+            self.scheduler.abort(request_id)
+        return [EngineCoreOutput(request_id, (), "error", sampled[request_id].error) for request_id in failed]
+
+
+def _require_known_positions(max_model_len: int, config: dict) -> None:
+    """Positions that the model was not made for have no meaning. Mirrors `config/model.py::_get_and_verify_max_len`."""
+    known = config.get("max_position_embeddings") or max_model_len
+    if max_model_len > known:
+        raise InvalidConfigError(f"max_model_len={max_model_len}: the model knows {known} positions (max_position_embeddings); lower it")
+
+
+def _require_logprobs(max_logprobs: int, logprobs_mode: str) -> None:
+    if max_logprobs < -1:
+        raise InvalidConfigError(f"max_logprobs={max_logprobs}: must be -1 (the whole vocabulary) or not negative")
+    if logprobs_mode not in get_args(LogprobsMode):
+        raise InvalidConfigError(f"logprobs_mode={logprobs_mode!r}: choose one of {', '.join(get_args(LogprobsMode))}")

@@ -6,6 +6,40 @@ from torch import nn
 from torch.nn import functional
 
 
+class Linear(nn.Linear):
+    """A matrix product, without bias: [rows, inputs] to [rows, outputs].
+
+    Mirrors `model_executor/layers/linear.py`.
+    """
+
+    def __init__(self, inputs: int, outputs: int):
+        super().__init__(inputs, outputs, bias=False)
+        self.packed: torch.Tensor | None = None
+
+    @classmethod
+    def stack(cls, *parts: "Linear") -> "Linear":
+        """One product in the place of several of the same input, whose outputs then stand side by side."""
+        with torch.device("meta"):
+            whole = cls(parts[0].in_features, sum(part.out_features for part in parts))
+        whole.weight = nn.Parameter(torch.cat([part.weight for part in parts]), requires_grad=False)
+        return whole
+
+    def pack(self) -> None:
+        """Give a large float32 weight on the CPU the order in which oneDNN reads it: products of a few rows take half the time.
+
+        A small one would lose more by oneDNN's longer way than it wins.
+        Mirrors `model_executor/layers/utils.py::dispatch_cpu_unquantized_gemm`.
+        """
+        weight = self.weight
+        if weight.device.type == "cpu" and weight.dtype == torch.float32 and weight.numel() > 1 << 17 and torch.backends.mkldnn.is_available():
+            self.packed, self.weight = torch.ops.mkldnn._reorder_linear_weight(weight, None), None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.packed is None:
+            return functional.linear(x, self.weight)
+        return torch.ops.mkldnn._linear_pointwise(x, self.packed, None, "none", [], "")
+
+
 class RMSNorm(nn.Module):
     """Scale each vector to a root mean square of one, then by a learned weight.
 
@@ -19,9 +53,7 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        wide = x.float()
-        wide = wide * torch.rsqrt(wide.square().mean(-1, keepdim=True) + self.eps)
-        return wide.to(x.dtype) * self.weight
+        return functional.rms_norm(x.float(), self.weight.shape, eps=self.eps).to(x.dtype) * self.weight
 
 
 class RotaryEmbedding(nn.Module):
@@ -35,14 +67,18 @@ class RotaryEmbedding(nn.Module):
         super().__init__()
         with torch.device("cpu"):   # a table, not a weight: it is there before the checkpoint is
             angles = torch.outer(torch.arange(max_position, dtype=torch.float32), inverse_frequencies(head_dim, rope))
-        self.register_buffer("cos", angles.cos(), persistent=False)     # float32 [max_position, head_dim / 2]
-        self.register_buffer("sin", angles.sin(), persistent=False)
+            cos, sin = angles.cos(), angles.sin()
+        self.register_buffer("cos", torch.cat((cos, cos), dim=-1), persistent=False)    # float32 [max_position, head_dim]
+        self.register_buffer("sin", torch.cat((-sin, sin), dim=-1), persistent=False)
 
-    def forward(self, x: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-        """`x`: [tokens, heads, head_dim]; `positions`: [tokens]."""
-        cos, sin = self.cos[positions].unsqueeze(1).to(x.dtype), self.sin[positions].unsqueeze(1).to(x.dtype)
-        first, second = x.chunk(2, dim=-1)
-        return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
+    def forward(self, positions: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+        """What `rotate` wants for `positions` [tokens], each [tokens, 1, head_dim]. All layers share it."""
+        return self.cos[positions].unsqueeze(1).to(dtype), self.sin[positions].unsqueeze(1).to(dtype)
+
+
+def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    """Turn `x` [tokens, heads, head_dim]: the halves (a, b) become (a cos - b sin, b cos + a sin). The table has the minus."""
+    return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, dims=-1), sin)
 
 
 def inverse_frequencies(head_dim: int, rope: dict) -> torch.Tensor:
@@ -66,9 +102,15 @@ class GatedMLP(nn.Module):
 
     def __init__(self, hidden: int, intermediate: int):
         super().__init__()
-        self.gate_proj = nn.Linear(hidden, intermediate, bias=False)
-        self.up_proj = nn.Linear(hidden, intermediate, bias=False)
-        self.down_proj = nn.Linear(intermediate, hidden, bias=False)
+        self.gate_proj = Linear(hidden, intermediate)
+        self.up_proj = Linear(hidden, intermediate)
+        self.down_proj = Linear(intermediate, hidden)
+
+    def prepare(self) -> None:
+        """Once the weights are there."""
+        self.gate_up_proj = Linear.stack(self.gate_proj, self.up_proj)
+        del self.gate_proj, self.up_proj
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
+        gate, up = self.gate_up_proj(x).chunk(2, dim=-1)
+        return self.down_proj(functional.silu(gate) * up)

@@ -5,12 +5,18 @@ knows. Mirrors `v1/worker/gpu_model_runner.py::GPUModelRunner.execute_model`.
 """
 from collections.abc import Mapping
 
+import numpy
 import torch
 
 from impl.attention import AttentionBatch
+from impl.block_tables import BlockTables
+from impl.layers import Linear
 from impl.outputs import RUNNING, SchedulerOutput
 from impl.request import Request
 from impl.sampler import Sampled, Sampler
+
+THREADS = torch.get_num_threads()   # as torch, OMP_NUM_THREADS or whoever imports this has chosen
+SMALL_STEP = 1 << 25    # multiplications: less than a millisecond
 
 
 class ModelRunner:
@@ -18,10 +24,11 @@ class ModelRunner:
         self.model, self.block_size = model, block_size
         weight = next(model.parameters())
         self.device = weight.device
-        # One cache per layer: [keys and values, blocks, block size, KV heads, head_dim].
-        shape = (2, num_blocks, block_size, config["num_key_value_heads"], config["head_dim"])
+        # One cache per layer: [blocks, block size, key and value, KV heads, head_dim].
+        shape = (num_blocks, block_size, 2, config["num_key_value_heads"], config["head_dim"])
         self.caches = [torch.zeros(shape, dtype=weight.dtype, device=self.device) for _ in range(config["num_hidden_layers"])]
-        self.block_tables: dict[str, list[int]] = {}
+        self.num_products = sum(each.in_features * each.out_features for each in model.modules() if isinstance(each, Linear))     # per token
+        self.block_tables = BlockTables()
         self.sampler = Sampler()
 
     @torch.inference_mode()
@@ -32,6 +39,7 @@ class ModelRunner:
             return {}
         token_ids, positions, batch = self._prepare(output, requests)
         hidden = self.model(token_ids, positions, self.caches, batch)
+        self.sampler.prompt_logprobs.collect(output, requests, batch.query_start, hidden, self.model.compute_logits)
         done = [(row - 1, requests[share.request_id]) for share, row in zip(output.scheduled, batch.query_start[1:])
                 if share.num_computed_tokens + share.num_tokens == requests[share.request_id].num_tokens]
         if not done:
@@ -42,26 +50,26 @@ class ModelRunner:
     def _follow(self, output: SchedulerOutput) -> None:
         """Bring the block tables up to date."""
         for request_id in output.finished_req_ids:
-            self.block_tables.pop(request_id, None)
+            self.block_tables.drop(request_id)
         self.sampler.forget(output.finished_req_ids)
         for share in output.scheduled:
-            if share.kind == RUNNING:
-                self.block_tables[share.request_id] += share.new_block_ids
-            else:   # whatever a preempted request had before is somebody else's now
-                self.block_tables[share.request_id] = list(share.new_block_ids)
+            if share.kind != RUNNING:   # whatever a preempted request had before is somebody else's now
+                self.block_tables.put(share.request_id, share.new_block_ids)
+            elif share.new_block_ids:
+                self.block_tables.append(share.request_id, share.new_block_ids)
 
     def _prepare(self, output: SchedulerOutput, requests: Mapping[str, Request]) -> tuple[torch.Tensor, torch.Tensor, AttentionBatch]:
         """The token ids [tokens], positions [tokens] and places of a step, all requests one after the other."""
-        token_ids, positions, slots, tables, query_start, seq_lens = [], [], [], [], [0], []
+        token_ids: list[int] = []
         for share in output.scheduled:
-            first, last = share.num_computed_tokens, share.num_computed_tokens + share.num_tokens
-            token_ids += requests[share.request_id].token_ids[first:last]
-            positions += range(first, last)
-            table = self.block_tables[share.request_id]
-            slots += [table[position // self.block_size] * self.block_size + position % self.block_size for position in range(first, last)]
-            tables.append(torch.tensor(table, device=self.device))
-            query_start.append(query_start[-1] + share.num_tokens)
-            seq_lens.append(last)
-        tensor = {"dtype": torch.int64, "device": self.device}
-        return (torch.tensor(token_ids, **tensor), torch.tensor(positions, **tensor),
-                AttentionBatch(query_start, seq_lens, tables, torch.tensor(slots, **tensor)))
+            token_ids += requests[share.request_id].token_ids[share.num_computed_tokens:share.num_computed_tokens + share.num_tokens]
+        self._choose_threads(len(token_ids))
+        request_ids, _, num_new, num_computed, _ = zip(*output.scheduled)
+        batch = AttentionBatch.at(numpy.array(num_new), numpy.array(num_computed), self.block_tables.of(request_ids), self.block_size, self.device)
+        return torch.tensor(token_ids, device=self.device), batch.positions, batch
+
+    def _choose_threads(self, num_tokens: int) -> None:
+        """A small step is done before a second thread is awake, and threads that wait for each other lose more where others want the cores too."""
+        threads = 1 if num_tokens * self.num_products < SMALL_STEP else THREADS
+        if threads != torch.get_num_threads():
+            torch.set_num_threads(threads)

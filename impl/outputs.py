@@ -41,5 +41,5 @@ class EngineCoreOutput(NamedTuple):
 
     request_id: str
     new_token_ids: tuple[int, ...]
-    finish_reason: str | None = None    # "stop", "length" or "abort"
-    stop_reason: int | None = None      # the stop token, if it was one
+    finish_reason: str | None = None        # "stop", "length", "abort" or "error"
+    stop_reason: int | str | None = None    # the stop token, if it was one; what was wrong, if something was

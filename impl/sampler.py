@@ -1,120 +1,101 @@
 """The sampler: from logits to one token per request.
 
-The steps and their order are those of `v1/sample/sampler.py::Sampler`: first what
-changes which token is best (allowed ids, bad words, `min_tokens`, bias, penalties),
-then, for who is not greedy, what thins out the rest (temperature, min-p, top-k,
-top-p), then chance.
+First what changes which token is best, then, for who is not greedy, what thins out
+the rest, then chance: see `logits_processors.py`. Whatever nobody asks for costs
+nothing, and the rest is done for all requests at once. Mirrors `v1/sample/sampler.py::Sampler`.
 """
 from dataclasses import dataclass
 
 import torch
 
+from impl import gumbel
+from impl.logits_processors import penalize, reshapes, restrict, thin_out
+from impl.logprobs import LogprobsMode, PromptLogprobs, Ranked, rank, scores
 from impl.request import Request
-from impl.sampling_params import SamplingParams
 
-GREEDY = 1e-5   # a temperature below this is none
+BROKEN = "NonFiniteLogitsError: no token can be chosen: the model computed NaN or infinity, or everything is forbidden"
 
 
 @dataclass(slots=True)
 class Sampled:
-    """What was sampled for one request. `logprobs`: by token id, the sampled one first, as (logprob, rank)."""
+    """What a step found for one request. `error`: why there is no token."""
 
     token_ids: list[int]
-    logprobs: dict[int, tuple[float, int]] | None = None
+    logprobs: Ranked | None = None
+    prompt_logprobs: list[Ranked] | None = None     # with the first token
+    error: str | None = None
 
 
 class Sampler:
-    def __init__(self):
+    """`seed`: for the requests that have none, so that the same program says the same again."""
+
+    def __init__(self, logprobs_mode: LogprobsMode = "raw_logprobs", seed: int = 0):
+        self.logprobs_mode = logprobs_mode
+        self.chance = torch.Generator().manual_seed(seed)
+        self.prompt_logprobs = PromptLogprobs(logprobs_mode)
         self.generators: dict[str, torch.Generator] = {}    # by request: a seed is nobody else's
 
     def __call__(self, logits: torch.Tensor, requests: list[Request]) -> dict[str, Sampled]:
         """Sample one token for each row of `logits` [requests, vocabulary]."""
-        raw = logits
-        logits = logits.float().clone()
-        for row, request in zip(logits, requests):
-            restrict(row, request)
-            penalize(row, request)
-        greedy = logits.argmax(-1)
-        token_ids = [int(greedy[index]) if request.sampling_params.temperature < GREEDY else self._draw(logits[index], request)
-                     for index, request in enumerate(requests)]
-        return {request.request_id: Sampled([token_id], top_logprobs(raw[index], token_id, request.sampling_params.logprobs))
-                for index, (request, token_id) in enumerate(zip(requests, token_ids))}
+        processed = self._process(logits, requests)
+        best, token_ids = processed.max(-1)
+        token_ids = token_ids.tolist()
+        broken = {index for index, finite in enumerate(best.isfinite().tolist()) if not finite}
+        random = [index for index, request in enumerate(requests) if request.sampling_params.temperature and index not in broken]
+        if random:
+            chosen = [requests[index] for index in random]
+            thinned = thin_out(processed[random], [request.sampling_params for request in chosen])
+            for index, token_id in zip(random, self._draw(thinned, chosen)):
+                token_ids[index] = token_id
+            if self.logprobs_mode.startswith("processed") and any(request.sampling_params.logprobs is not None for request in chosen):
+                processed = processed.index_copy(0, torch.tensor(random, device=processed.device), thinned)
+        logprobs = self._logprobs(logits if self.logprobs_mode.startswith("raw") else processed, token_ids, requests)
+        return {request.request_id: Sampled([], error=BROKEN) if index in broken else
+                Sampled([token_ids[index]], logprobs.get(index), self.prompt_logprobs.pop(request)) for index, request in enumerate(requests)}
 
     def forget(self, request_ids: list[str]) -> None:
         """Drop what was kept for requests that have finished."""
         for request_id in request_ids:
             self.generators.pop(request_id, None)
+            self.prompt_logprobs.forget(request_id)
 
-    def _draw(self, logits: torch.Tensor, request: Request) -> int:
-        """The token whose probability, divided by exponential noise, is largest: each comes as often as it is probable."""
-        probabilities = thin_out(logits, request.sampling_params).softmax(-1)
-        noise = torch.empty_like(probabilities).exponential_(generator=self._generator(request, logits.device))
-        return int((probabilities / noise).argmax())
+    def _process(self, logits: torch.Tensor, requests: list[Request]) -> torch.Tensor:
+        """Logits in float32, changed for those who ask for it."""
+        rows = [index for index, request in enumerate(requests) if reshapes(request.sampling_params)]
+        processed = logits.to(torch.float32, copy=bool(rows))
+        for index in rows:
+            restrict(processed[index], requests[index])
+            penalize(processed[index], requests[index])
+        return processed
 
-    def _generator(self, request: Request, device: torch.device) -> torch.Generator | None:
-        seed = request.sampling_params.seed
-        if seed is None:
-            return None
+    def _draw(self, logits: torch.Tensor, requests: list[Request]) -> list[int]:
+        """A token for each row, by chance: each as often as it is probable. A seed decides alone, and as in vLLM on a CPU."""
+        token_ids = self._spin(logits).tolist()
+        seeded = [index for index, request in enumerate(requests) if request.sampling_params.seed is not None]
+        if seeded:
+            seeds = torch.cat([torch.randint(0, 2**31, (1,), generator=self._generator(requests[index])) for index in seeded])
+            for index, token_id in zip(seeded, gumbel.draw(logits[seeded], seeds.to(logits.device)).tolist()):
+                token_ids[index] = token_id
+        return token_ids
+
+    def _spin(self, logits: torch.Tensor) -> torch.Tensor:
+        """Where a random number in (0, 1] falls, if each token has a share of (0, 1] as large as its probability."""
+        shares = logits.softmax(-1, dtype=torch.float64).cumsum(-1)     # a float32 sum would lose the improbable tokens
+        where = 1 - torch.rand(len(logits), 1, dtype=torch.float64, generator=self.chance)
+        return torch.searchsorted(shares, where.to(logits.device) * shares[:, -1:])[:, 0]
+
+    def _generator(self, request: Request) -> torch.Generator:
         if request.request_id not in self.generators:
-            self.generators[request.request_id] = torch.Generator(device).manual_seed(seed)
+            self.generators[request.request_id] = torch.Generator().manual_seed(request.sampling_params.seed)
         return self.generators[request.request_id]
 
-
-def restrict(logits: torch.Tensor, request: Request) -> None:
-    """Forbid, in place, the tokens that must not come; move those that shall come more or less often."""
-    params, output = request.sampling_params, request.token_ids[request.num_prompt_tokens:]
-    if params.allowed_token_ids is not None:
-        allowed = logits[list(params.allowed_token_ids)]
-        logits.fill_(float("-inf"))
-        logits[list(params.allowed_token_ids)] = allowed
-    for *beginning, last in params.bad_words_token_ids:
-        if not beginning or output[-len(beginning):] == beginning:
-            logits[last] = float("-inf")
-    if len(output) < params.min_tokens:
-        logits[list(params.all_stop_token_ids)] = float("-inf")
-    for token_id, bias in params.logit_bias.items():
-        logits[token_id] += bias
-
-
-def penalize(logits: torch.Tensor, request: Request) -> None:
-    """Make, in place, less likely what was said before. Repetition counts the prompt too, the other two the output alone."""
-    params, output = request.sampling_params, request.token_ids[request.num_prompt_tokens:]
-    if params.repetition_penalty != 1.0:
-        seen = torch.tensor(sorted(set(request.token_ids)), device=logits.device)
-        logits[seen] = torch.where(logits[seen] > 0, logits[seen] / params.repetition_penalty, logits[seen] * params.repetition_penalty)
-    if output and (params.frequency_penalty or params.presence_penalty):
-        token_ids, counts = torch.tensor(output, device=logits.device).unique(return_counts=True)
-        logits[token_ids] -= params.frequency_penalty * counts + params.presence_penalty
-
-
-def thin_out(logits: torch.Tensor, params: SamplingParams) -> torch.Tensor:
-    """Logits [vocabulary] with -inf for what temperature, min-p, top-k and top-p leave out, in this order."""
-    logits = logits / params.temperature
-    if params.min_p:
-        probabilities = logits.softmax(-1)
-        logits = logits.masked_fill(probabilities < params.min_p * probabilities.max(), float("-inf"))
-    if params.top_k:
-        smallest = logits.topk(min(params.top_k, len(logits))).values[-1]
-        logits = logits.masked_fill(logits < smallest, float("-inf"))
-    if params.top_p < 1.0:
-        ascending, order = logits.sort()
-        left_out = ascending.softmax(-1).cumsum(-1) <= 1 - params.top_p     # the smallest, as long as they do not add up to more
-        left_out[-1] = False
-        logits = logits.masked_fill(torch.zeros_like(left_out).scatter(0, order, left_out), float("-inf"))
-    return logits
-
-
-def top_logprobs(logits: torch.Tensor, token_id: int, count: int | None) -> dict[int, tuple[float, int]] | None:
-    """(logprob, rank) of `token_id` and of the `count` most likely tokens, from the model's own logits [vocabulary].
-
-    Neither penalties nor temperature show: they change what is sampled, not what
-    the model thinks. `count` -1: the whole vocabulary. None: nothing.
-    """
-    if count is None:
-        return None
-    logprobs = logits.float().log_softmax(-1)
-    best = logprobs.topk(len(logprobs) if count == -1 else count)
-    ranked = {token_id: (float(logprobs[token_id]), int((logprobs >= logprobs[token_id]).sum()))}
-    for rank, (value, token) in enumerate(zip(best.values.tolist(), best.indices.tolist()), 1):
-        ranked.setdefault(token, (value, rank))
-    return ranked
+    def _logprobs(self, logits: torch.Tensor, token_ids: list[int], requests: list[Request]) -> dict[int, Ranked]:
+        """By row, for those who ask. Rows that ask for equally many are ranked together."""
+        by_count: dict[int, list[int]] = {}
+        for index, request in enumerate(requests):
+            if request.sampling_params.logprobs is not None:
+                by_count.setdefault(request.sampling_params.logprobs, []).append(index)
+        ranked: dict[int, Ranked] = {}
+        for count, rows in by_count.items():
+            ranked |= zip(rows, rank(scores(logits[rows], self.logprobs_mode), [token_ids[row] for row in rows], count))
+        return ranked

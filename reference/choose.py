@@ -5,8 +5,10 @@ from functools import cached_property
 
 from reference import cassette
 from reference.play import play
+from reference.prompts import Prompts
 from reference.trace import Run
 from reference.vllm_scheduler import VllmEngine, installed_version
+from reference.vllm_server import ask_server
 from reference.workload import Workload
 
 PINNED_VERSION = "0.32.0"   # the version this lab is about, and recorded
@@ -35,6 +37,7 @@ class Answer:
 @dataclass
 class Reference:
     mode: str = "auto"
+    server: str | None = None       # the socket of the process that holds the real LLM; None: this one does
     answers: dict[str, Answer] = field(default_factory=dict)
 
     @cached_property
@@ -49,7 +52,7 @@ class Reference:
             return datetime.date.today().isoformat()
         return cassette.newest_date(self.version) or "never"
 
-    def run(self, workload: Workload) -> Answer:
+    def run(self, workload: Workload | Prompts) -> Answer:
         """What vLLM does with a workload. Raises `NoReference`."""
         if workload.key not in self.answers:
             self.answers[workload.key] = self._ask(workload)
@@ -61,6 +64,15 @@ class Reference:
             raise NoReference(f"--reference={self.mode} needs vLLM, and none is installed: run 'make spec' once, "
                               "or use --reference=recorded")
 
+    def live(self, workload: Workload | Prompts) -> Run:
+        """What the real vLLM does with a workload, here and now."""
+        if not isinstance(workload, Prompts):
+            return play(workload, VllmEngine, "vllm")
+        if self.server:
+            return ask_server(self.server, workload)
+        from reference.vllm_llm import vllm_generation     # sets the environment of the process up for a whole engine
+        return vllm_generation(workload)
+
     def _ask(self, workload: Workload) -> Answer:
         if self.mode in ("auto", "recorded"):
             recorded = cassette.load(workload, self.version)
@@ -69,7 +81,7 @@ class Reference:
             if self.mode == "recorded" or not installed_version():
                 raise NoReference(f"vLLM {self.version} was not recorded with this workload; "
                                   "with vLLM installed ('make spec'), '--reference=record' records it")
-        run = play(workload, VllmEngine, "vllm")
+        run = self.live(workload)
         if self.mode == "record":
             cassette.save(run, self.version)
         return Answer(run, "live", self.version, datetime.date.today().isoformat())

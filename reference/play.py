@@ -23,13 +23,13 @@ def play(workload: Workload, build: Callable[[Workload], object], engine: str,
     try:
         player = _Player(workload, build(workload), watch)
     except Exception as error:
-        run.ended, run.error = REFUSED, _tell(error)
+        run.ended, run.error = REFUSED, tell(error)
         return run
     for index in range(workload.max_steps):
         try:
             step = player.step(index)
         except Exception as error:
-            run.ended, run.error = CRASHED, _tell(error)
+            run.ended, run.error = CRASHED, tell(error)
             return run
         run.steps.append(step)
         if index >= workload.last_event:
@@ -84,13 +84,7 @@ class OurEngine:
         return self.scheduler.update_from_output(output, sampled)
 
     def state(self) -> State:
-        manager = self.scheduler.block_manager
-        pool = getattr(manager, "pool", None)
-        return State(tuple([request.request_id for request in self.scheduler.running]),
-                     tuple([request.request_id for request in self.scheduler.waiting]),
-                     tuple(manager.free_blocks),
-                     tuple([block.block_id for block in pool.blocks if block.block_hash is not None]) if pool else (),
-                     pool.usage if pool else None)
+        return state_of(self.scheduler)
 
     def ref_counts(self) -> list[int]:
         """References to each block, by id."""
@@ -99,6 +93,17 @@ class OurEngine:
     def prefix_cache_stats(self) -> dict[str, int]:
         stats = getattr(self.scheduler.block_manager, "stats", None)
         return asdict(stats) if stats else {}
+
+
+def state_of(scheduler) -> State:
+    """The queues and the pool of a scheduler with the doors of ours."""
+    manager = scheduler.block_manager
+    pool = getattr(manager, "pool", None)
+    return State(tuple([request.request_id for request in scheduler.running]),
+                 tuple([request.request_id for request in scheduler.waiting]),
+                 tuple(manager.free_blocks),
+                 tuple([block.block_id for block in pool.blocks if block.block_hash is not None]) if pool else (),
+                 pool.usage if pool else None)
 
 
 class _Player:
@@ -154,7 +159,7 @@ class _Player:
         except (AttributeError, TypeError, NameError):  # a door that is missing or broken refuses nothing
             raise
         except Exception as error:
-            refused.append(f"{what}: {_tell(error)}")
+            refused.append(f"{what}: {tell(error)}")
 
     def _sample(self, scheduled) -> dict[str, list[int]]:
         """One token for each request which the step computes to its end."""
@@ -167,6 +172,6 @@ class _Player:
         return sampled
 
 
-def _tell(error: Exception) -> str:
+def tell(error: Exception) -> str:
     """An error in one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"

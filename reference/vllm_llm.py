@@ -1,14 +1,20 @@
-"""The real `LLM` in this process, behind the door of `impl.llm.LLM`, speaking our value types.
+"""The real `LLM` in this process, behind the doors of `reference.generate`, speaking our value types.
 
-One engine per checkpoint and limits, shared by the whole pytest process: engines live
-side by side, and an old one that is destroyed breaks its successor, so none ever is.
+One engine per model and limits, shared by the whole process: engines live side by
+side, and an old one that is destroyed breaks its successor, so none ever is.
 """
 import functools
+import inspect
 import os
+import re
+from dataclasses import fields
 
 from impl.request_output import CompletionOutput, Logprob, RequestOutput
 from impl.sampling_params import SamplingParams
-from reference.vllm_scheduler import QUIET
+from reference.generate import Generation, Watcher, generate
+from reference.prompts import Ask, Prompts
+from reference.trace import State, Step
+from reference.vllm_scheduler import QUIET, VllmEyes
 
 # Set here, not when vLLM is asked for: torch reads some of it when it is imported, and our engine imports torch too.
 # With dynamo on, the first generate alone takes minutes.
@@ -16,42 +22,140 @@ for name, value in QUIET.items():
     os.environ.setdefault(name, value)
 
 BLOCK_SIZE = 32     # vLLM's CPU attention wants multiples of 32
+RANDOM_SUFFIX = re.compile(r"-[0-9a-f]{8}$")    # vLLM appends one to each request's id
+
+
+def vllm_generation(prompts: Prompts) -> Generation:
+    """What the real vLLM makes of `prompts`, here and now."""
+    return generate(prompts, VllmGenerator, "vllm")
+
+
+@functools.cache
+def _vllm():
+    import vllm
+    return vllm
+
+
+ENGINES: dict[tuple, object] = {}
+CRASHED: list = []      # not used any more, and kept all the same
+
+
+def _llm(model: str, limits: dict):
+    """The engine for a checkpoint and limits: built once per process (3 s, then 0.3 s each), and kept."""
+    key = (model, *sorted(limits.items()))
+    if key not in ENGINES:
+        ENGINES[key] = _vllm().LLM(model=model, enforce_eager=True, **limits)
+    return ENGINES[key]
 
 
 class VllmLLM:
-    """Raises what vLLM raises."""
+    """`generate` of the real one, on our parameters. Raises what vLLM raises."""
 
-    def __init__(self, model: str, num_blocks: int, max_model_len: int, max_num_batched_tokens: int, max_num_seqs: int):
-        import vllm
-        self.vllm = vllm
-        self.llm = vllm.LLM(model=model, dtype="float32", enforce_eager=True, block_size=BLOCK_SIZE, num_gpu_blocks_override=num_blocks,
-                            max_model_len=max_model_len, max_num_batched_tokens=max_num_batched_tokens, max_num_seqs=max_num_seqs)
+    def __init__(self, model: str, **limits):
+        self.llm = _llm(model, {"dtype": "float32", "block_size": BLOCK_SIZE, **limits})
 
     def generate(self, prompts: list, params: list[SamplingParams] | SamplingParams) -> list[RequestOutput]:
         """`prompts`: texts, or `{"prompt_token_ids": [...]}`."""
         all_params = [params] * len(prompts) if isinstance(params, SamplingParams) else params
-        outputs = self.llm.generate(prompts, [self._params(each) for each in all_params], use_tqdm=False)
-        return [self._output(output) for output in outputs]
-
-    def _params(self, params: SamplingParams):
-        return self.vllm.SamplingParams(
-            n=params.n, max_tokens=params.max_tokens, min_tokens=params.min_tokens, ignore_eos=params.ignore_eos,
-            stop_token_ids=list(params.stop_token_ids), temperature=params.temperature, top_k=params.top_k, top_p=params.top_p,
-            min_p=params.min_p, seed=params.seed, presence_penalty=params.presence_penalty, frequency_penalty=params.frequency_penalty,
-            repetition_penalty=params.repetition_penalty, logit_bias=dict(params.logit_bias) or None,
-            allowed_token_ids=list(params.allowed_token_ids) if params.allowed_token_ids else None, logprobs=params.logprobs,
-            stop=list(params.stop), include_stop_str_in_output=params.include_stop_str_in_output,
-            skip_special_tokens=params.skip_special_tokens)
-
-    def _output(self, output) -> RequestOutput:
-        return RequestOutput(output.request_id, output.prompt, list(output.prompt_token_ids), [
-            CompletionOutput(done.index, done.text, list(done.token_ids), done.cumulative_logprob,
-                             [{token_id: Logprob(value.logprob, value.rank, value.decoded_token) for token_id, value in position.items()}
-                              for position in done.logprobs] if done.logprobs is not None else None,
-                             done.finish_reason, done.stop_reason) for done in output.outputs], output.finished)
+        outputs = self.llm.generate(prompts, [_params(each) for each in all_params], use_tqdm=False)
+        return [_output(output) for output in outputs]
 
 
 @functools.cache
-def vllm_llm(model: str, **limits: int) -> VllmLLM:
+def vllm_llm(model: str, **limits) -> VllmLLM:
     """The engine for a checkpoint and limits: built once per process, and kept."""
     return VllmLLM(model, **limits)
+
+
+def _params(params: SamplingParams):
+    named = {spec.name: getattr(params, spec.name) for spec in fields(params)}
+    known = inspect.signature(_vllm().SamplingParams).parameters
+    return _vllm().SamplingParams(**{name: list(value) if isinstance(value, tuple) else value
+                                     for name, value in named.items() if name in known and value not in ((), {}, None)})
+
+
+class VllmGenerator:
+    """Raises what vLLM raises."""
+
+    def __init__(self, prompts: Prompts):
+        self.engine = _llm(str(prompts.folder), prompts.limits).llm_engine
+        self.scheduler = self.engine.engine_core.engine_core.scheduler
+        self.crashed = False
+        self._restore_free_queue()
+        self.watcher = _Renaming(self.scheduler, VllmEyes(self.scheduler))
+
+    def add(self, ask: Ask) -> None:
+        prompt = ask.prompt if isinstance(ask.prompt, str) else {"prompt_token_ids": list(ask.prompt)}
+        self.engine.add_request(ask.request_id, prompt, _vllm().SamplingParams(**ask.params), priority=ask.priority)
+
+    def abort(self, request_id: str) -> None:
+        self.engine.abort_request([request_id])
+
+    def step(self) -> list[RequestOutput]:
+        try:
+            return [_output(output) for output in self.engine.step()]
+        except Exception:
+            self.crashed = True
+            raise
+
+    def has_unfinished_requests(self) -> bool:
+        return self.engine.has_unfinished_requests()
+
+    def close(self) -> None:
+        """Leave the engine as it was built: nobody in it, nothing cached."""
+        if self.crashed:
+            return _bury(self.engine)
+        for request_id in [request.request_id for request in self.scheduler.requests.values()]:
+            self.engine.abort_request([request_id], internal=True)
+        self.engine.engine_core.get_output()    # the workers are told who has finished
+        self.watcher.remove()
+        self.engine.reset_prefix_cache()
+
+    def _restore_free_queue(self) -> None:
+        """Ids are given out as in a new engine, or they could not be compared."""
+        queue = self.scheduler.kv_cache_manager.block_pool.free_block_queue
+        queue.append_n(sorted(queue.popleft_n(queue.num_free_blocks), key=lambda block: block.block_id))
+
+
+def _bury(engine) -> None:
+    """Never use an engine again."""
+    for key, llm in list(ENGINES.items()):
+        if llm.llm_engine is engine:
+            CRASHED.append(ENGINES.pop(key))
+
+
+class _Renaming(Watcher):
+    """Requests have the names they were given again."""
+
+    def take(self) -> list[Step]:
+        return [_renamed(step) for step in super().take()]
+
+
+def _renamed(step: Step) -> Step:
+    step.scheduled = tuple(share._replace(request_id=_name(share.request_id)) for share in step.scheduled)
+    step.outputs = tuple(done._replace(request_id=_name(done.request_id)) for done in step.outputs)
+    step.preempted, step.finished = (tuple(sorted(map(_name, ids))) for ids in (step.preempted, step.finished))
+    step.scheduled_state, step.updated_state = map(_renamed_state, (step.scheduled_state, step.updated_state))
+    return step
+
+
+def _renamed_state(state: State) -> State:
+    return state._replace(running=tuple(map(_name, state.running)), waiting=tuple(map(_name, state.waiting)))
+
+
+def _name(internal_id: str) -> str:
+    return RANDOM_SUFFIX.sub("", internal_id)
+
+
+def _output(output) -> RequestOutput:
+    completions = [CompletionOutput(done.index, done.text, list(done.token_ids), done.cumulative_logprob, _positions(done.logprobs),
+                                    done.finish_reason, done.stop_reason) for done in output.outputs]
+    return RequestOutput(request_id=output.request_id, prompt=output.prompt, prompt_token_ids=list(output.prompt_token_ids),
+                         prompt_logprobs=_positions(output.prompt_logprobs), outputs=completions, finished=output.finished,
+                         num_cached_tokens=output.num_cached_tokens)
+
+
+def _positions(logprobs) -> list[dict[int, Logprob] | None] | None:
+    """Logprobs by position, in our type."""
+    return None if logprobs is None else [position and {
+        token_id: Logprob(value.logprob, value.rank, value.decoded_token) for token_id, value in position.items()} for position in logprobs]

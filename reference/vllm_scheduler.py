@@ -95,6 +95,45 @@ def _vllm_config(limits: dict):
     return config
 
 
+class VllmEyes:
+    """What a real scheduler decides and holds, told in our value types."""
+
+    def __init__(self, scheduler):
+        self.scheduler = scheduler
+        self.seen: set[str] = set()
+
+    def decision(self, output) -> SchedulerOutput:
+        """What `schedule()` returned."""
+        shares = {}
+        self.seen -= output.finished_req_ids
+        for new in output.scheduled_new_reqs:
+            # The second model runner finds resumed requests among the new ones: one seen before is resumed.
+            kind = RESUMED if new.req_id in self.seen else NEW
+            shares[new.req_id] = kind, new.num_computed_tokens, tuple(new.block_ids[0])
+        cached = output.scheduled_cached_reqs
+        for request_id, computed, block_ids in zip(cached.req_ids, cached.num_computed_tokens, cached.new_block_ids):
+            kind = RESUMED if request_id in cached.resumed_req_ids else RUNNING
+            shares[request_id] = kind, computed, tuple(block_ids[0]) if block_ids else ()
+        self.seen.update(shares)
+        scheduled = [ScheduledRequest(request_id, shares[request_id][0], num_tokens, *shares[request_id][1:])
+                     for request_id, num_tokens in output.num_scheduled_tokens.items()]
+        return SchedulerOutput(scheduled, list(output.preempted_req_ids), list(output.finished_req_ids))
+
+    def outcome(self, answer: dict) -> list[EngineCoreOutput]:
+        """What `update_from_output()` returned."""
+        return [EngineCoreOutput(done.request_id, tuple(done.new_token_ids),
+                                 str(done.finish_reason) if done.finish_reason is not None else None, done.stop_reason)
+                for done in answer[0].outputs] if 0 in answer else []
+
+    def state(self) -> State:
+        scheduler, pool = self.scheduler, self.scheduler.kv_cache_manager.block_pool
+        return State(tuple([request.request_id for request in scheduler.running]),
+                     tuple([request.request_id for request in scheduler.waiting]),
+                     tuple([block.block_id for block in pool.free_block_queue.get_all_free_blocks()]),
+                     tuple([block.block_id for block in pool.blocks if block._block_hash is not None]),
+                     scheduler.get_kv_cache_usage())
+
+
 class VllmEngine:
     """The real scheduler; as the engine builds and feeds it, if the workload says so."""
 
@@ -111,7 +150,7 @@ class VllmEngine:
         self.scheduler = vllm.Scheduler(self.config, cache, _base_config()[1], block_size=block_size, log_stats=log_stats)
         self.hasher = (vllm.get_request_block_hasher(block_size, vllm.sha256)
                        if self.config.cache_config.enable_prefix_caching else None)
-        self.seen: set[str] = set()
+        self.eyes = VllmEyes(self.scheduler)
         self.prefix_cache = dict.fromkeys(("requests", "queries", "hits", "preempted_requests", "preempted_queries",
                                            "preempted_hits"), 0)
 
@@ -151,21 +190,8 @@ class VllmEngine:
         return None
 
     def schedule(self) -> SchedulerOutput:
-        self.output = output = self.scheduler.schedule()
-        shares = {}
-        self.seen -= output.finished_req_ids
-        for new in output.scheduled_new_reqs:
-            # The second model runner finds resumed requests among the new ones: one seen before is resumed.
-            kind = RESUMED if new.req_id in self.seen else NEW
-            shares[new.req_id] = kind, new.num_computed_tokens, tuple(new.block_ids[0])
-        cached = output.scheduled_cached_reqs
-        for request_id, computed, block_ids in zip(cached.req_ids, cached.num_computed_tokens, cached.new_block_ids):
-            kind = RESUMED if request_id in cached.resumed_req_ids else RUNNING
-            shares[request_id] = kind, computed, tuple(block_ids[0]) if block_ids else ()
-        self.seen.update(shares)
-        scheduled = [ScheduledRequest(request_id, shares[request_id][0], num_tokens, *shares[request_id][1:])
-                     for request_id, num_tokens in output.num_scheduled_tokens.items()]
-        return SchedulerOutput(scheduled, list(output.preempted_req_ids), list(output.finished_req_ids))
+        self.output = self.scheduler.schedule()
+        return self.eyes.decision(self.output)
 
     def update(self, output: SchedulerOutput, sampled: dict[str, list[int]]) -> list[EngineCoreOutput]:
         order = list(self.output.num_scheduled_tokens)
@@ -173,23 +199,13 @@ class VllmEngine:
             req_ids=order, req_id_to_index={request_id: index for index, request_id in enumerate(order)},
             sampled_token_ids=[sampled.get(request_id, []) for request_id in order],
             logprobs=None, prompt_logprobs_dict={}, pooler_output=[]))
-        if 0 not in answer:
-            return []
-        stats = answer[0].scheduler_stats
-        if stats:
+        if 0 in answer and answer[0].scheduler_stats:
             for name in self.prefix_cache:
-                self.prefix_cache[name] += getattr(stats.prefix_cache_stats, name)
-        return [EngineCoreOutput(done.request_id, tuple(done.new_token_ids),
-                              str(done.finish_reason) if done.finish_reason is not None else None, done.stop_reason)
-                for done in answer[0].outputs]
+                self.prefix_cache[name] += getattr(answer[0].scheduler_stats.prefix_cache_stats, name)
+        return self.eyes.outcome(answer)
 
     def state(self) -> State:
-        scheduler, pool = self.scheduler, self.scheduler.kv_cache_manager.block_pool
-        return State(tuple([request.request_id for request in scheduler.running]),
-                     tuple([request.request_id for request in scheduler.waiting]),
-                     tuple([block.block_id for block in pool.free_block_queue.get_all_free_blocks()]),
-                     tuple([block.block_id for block in pool.blocks if block._block_hash is not None]),
-                     scheduler.get_kv_cache_usage())
+        return self.eyes.state()
 
     def ref_counts(self) -> list[int]:
         """References to each block, by id. vLLM does not count those to the null block."""

@@ -66,6 +66,8 @@ class Recorder:
         if self.claims:
             terminalreporter.section("verdicts")
             self._print_counts(terminalreporter)
+            for line in tally.sequences(self.claims):
+                terminalreporter.write_line(line)
             if remedy := tally.remedy(self.claims):
                 terminalreporter.write_line(f"UNTESTED: {remedy}", yellow=True)
             if self.run:

@@ -71,3 +71,19 @@ def remedy(claims: Iterable[dict]) -> str | None:
     named = Counter((claim.get("finding") or {}).get("remedy") for claim in claims if kind_of(claim).side == OPEN)
     del named[None]
     return named.most_common(1)[0][0] if named else None
+
+
+def sequences(claims: Iterable[dict]) -> list[str]:
+    """A line per dtype on what was generated: a three-way verdict on each sequence, and how far the logprobs are apart.
+
+    Registered divergences are counted among the verdicts.
+    """
+    asked = {counts["key"]: counts for claim in claims for counts in claim.get("sequences", ()) if counts["positions"] and not claim.get("known_divergence")}
+    lines = []
+    for dtype in sorted({counts["dtype"] for counts in asked.values()}, reverse=True):
+        of_dtype = [counts for counts in asked.values() if counts["dtype"] == dtype]
+        identical, ties, diverged, positions = (sum(counts[name] for counts in of_dtype) for name in ("identical", "near_ties", "diverged", "positions"))
+        share = 100 * ties / max(1, identical + ties + diverged)
+        lines.append(f"{dtype} sequences: {identical} identical · {ties} near-ties, proved ({share:.2f} %) · {diverged} diverged; "
+                     f"{positions} tokens; largest difference of a logprob {max(counts['largest'] for counts in of_dtype):.1e}")
+    return lines

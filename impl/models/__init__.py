@@ -4,6 +4,7 @@ from pathlib import Path
 import torch
 
 from impl.checkpoint import CheckpointError, load_weights, read_config, read_weights
+from impl.layers import Linear
 from impl.models.llama import LlamaForCausalLM
 from impl.models.qwen3 import Qwen3ForCausalLM
 
@@ -20,9 +21,15 @@ def load_model(folder: Path, dtype: str, device: str) -> tuple[torch.nn.Module, 
         raise CheckpointError(f"dtype {dtype!r}: choose one of {', '.join(DTYPES)}")
     with torch.device("meta"):      # no memory is filled only to be replaced
         model = config["class"](config)
-    weights = {name: tensor.to(device, DTYPES[dtype]) for name, tensor in read_weights(folder).items()}
-    load_weights(model, weights, config["tie_word_embeddings"])
-    return model.to(device).requires_grad_(False).eval(), config
+    load_weights(model, read_weights(folder, device, DTYPES[dtype]), config["tie_word_embeddings"])
+    model = model.to(device).requires_grad_(False).eval()
+    for module in list(model.modules()):
+        if hasattr(module, "prepare"):
+            module.prepare()
+    for module in model.modules():
+        if isinstance(module, Linear):
+            module.pack()
+    return model, config
 
 
 def model_config(config: dict) -> dict:

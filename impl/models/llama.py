@@ -1,12 +1,13 @@
 """Llama: `LlamaForCausalLM`, as in Llama 3.2.
 
-The modules have the names of the checkpoint. Mirrors `model_executor/models/llama.py`.
+The modules have the names of the checkpoint, until `prepare` stacks those that
+have the same input. Mirrors `model_executor/models/llama.py`.
 """
 import torch
 from torch import nn
 
 from impl.attention import AttentionBatch, paged_attention, write_kv
-from impl.layers import GatedMLP, RMSNorm, RotaryEmbedding
+from impl.layers import GatedMLP, Linear, RMSNorm, RotaryEmbedding, rotate
 
 
 class Attention(nn.Module):
@@ -15,16 +16,20 @@ class Attention(nn.Module):
         self.num_heads, self.num_kv_heads = config["num_attention_heads"], config["num_key_value_heads"]
         self.head_dim = config["head_dim"]
         hidden = config["hidden_size"]
-        self.q_proj = nn.Linear(hidden, self.num_heads * self.head_dim, bias=False)
-        self.k_proj = nn.Linear(hidden, self.num_kv_heads * self.head_dim, bias=False)
-        self.v_proj = nn.Linear(hidden, self.num_kv_heads * self.head_dim, bias=False)
-        self.o_proj = nn.Linear(self.num_heads * self.head_dim, hidden, bias=False)
+        self.q_proj = Linear(hidden, self.num_heads * self.head_dim)
+        self.k_proj = Linear(hidden, self.num_kv_heads * self.head_dim)
+        self.v_proj = Linear(hidden, self.num_kv_heads * self.head_dim)
+        self.o_proj = Linear(self.num_heads * self.head_dim, hidden)
 
-    def forward(self, x: torch.Tensor, positions: torch.Tensor, rotary: RotaryEmbedding, cache: torch.Tensor,
-                batch: AttentionBatch) -> torch.Tensor:
-        queries = rotary(self.q_proj(x).unflatten(-1, (self.num_heads, self.head_dim)), positions)
-        keys = rotary(self.k_proj(x).unflatten(-1, (self.num_kv_heads, self.head_dim)), positions)
-        values = self.v_proj(x).unflatten(-1, (self.num_kv_heads, self.head_dim))
+    def prepare(self) -> None:
+        """Once the weights are there."""
+        self.qkv_proj = Linear.stack(self.q_proj, self.k_proj, self.v_proj)
+        del self.q_proj, self.k_proj, self.v_proj
+
+    def forward(self, x: torch.Tensor, turn: tuple[torch.Tensor, torch.Tensor], cache: torch.Tensor, batch: AttentionBatch) -> torch.Tensor:
+        heads = self.qkv_proj(x).unflatten(-1, (-1, self.head_dim))
+        queries, keys, values = heads.split((self.num_heads, self.num_kv_heads, self.num_kv_heads), dim=1)
+        queries, keys = rotate(queries, *turn), rotate(keys, *turn)
         write_kv(cache, keys, values, batch.slot_mapping)
         return self.o_proj(paged_attention(queries, cache, batch).flatten(1))
 
@@ -37,8 +42,8 @@ class Layer(nn.Module):
         self.post_attention_layernorm = RMSNorm(config["hidden_size"], config["rms_norm_eps"])
         self.mlp = GatedMLP(config["hidden_size"], config["intermediate_size"])
 
-    def forward(self, x, positions, rotary, cache, batch):
-        x = x + self.self_attn(self.input_layernorm(x), positions, rotary, cache, batch)
+    def forward(self, x, turn, cache, batch):
+        x = x + self.self_attn(self.input_layernorm(x), turn, cache, batch)
         return x + self.mlp(self.post_attention_layernorm(x))
 
 
@@ -55,17 +60,18 @@ class LlamaForCausalLM(nn.Module):
     def __init__(self, config: dict):
         super().__init__()
         self.model = Decoder(config)
-        if not config["tie_word_embeddings"]:
-            self.lm_head = nn.Linear(config["hidden_size"], config["vocab_size"], bias=False)
+        self.lm_head = Linear(config["hidden_size"], config["vocab_size"])
+        if config["tie_word_embeddings"]:
+            self.lm_head.weight = self.model.embed_tokens.weight
 
     def forward(self, token_ids: torch.Tensor, positions: torch.Tensor, caches: list[torch.Tensor], batch: AttentionBatch) -> torch.Tensor:
         """Hidden states [tokens, hidden] of `token_ids` [tokens] at `positions` [tokens]; `caches`: one per layer."""
         x = self.model.embed_tokens(token_ids)
+        turn = self.model.rotary(positions, x.dtype)
         for layer, cache in zip(self.model.layers, caches):
-            x = layer(x, positions, self.model.rotary, cache, batch)
+            x = layer(x, turn, cache, batch)
         return self.model.norm(x)
 
     def compute_logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Logits [rows, vocabulary] of hidden states [rows, hidden]."""
-        output = self.lm_head if hasattr(self, "lm_head") else self.model.embed_tokens
-        return nn.functional.linear(hidden, output.weight)
+        return self.lm_head(hidden)

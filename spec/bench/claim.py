@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+import pytest
+
+from reference.prompts import MODELS, Prompts
 from reference.trace import Run
 from reference.workload import Workload
 
@@ -21,7 +24,7 @@ from reference.workload import Workload
 @dataclass(frozen=True)
 class Claim:
     sentence: str
-    on: tuple[Workload, ...]        # the body gets one run per workload
+    on: tuple[Workload | Prompts, ...]      # the body gets one run for each
     about: tuple[str, ...]          # events that must have happened, or the claim is vacuous
     vllm: str                       # the source it is about: file::name, from vLLM's package folder
     holds: Callable[..., None]      # raises AssertionError if the runs contradict the sentence
@@ -58,20 +61,36 @@ class Objection(NamedTuple):
 ALL_CLAIMS: list[Claim] = []
 
 
-def claim(sentence: str, *, on: Workload | tuple[Workload, ...], about: str | tuple[str, ...], vllm: str,
+def claim(sentence: str, *, on: Workload | Prompts | tuple[Workload | Prompts, ...], about: str | tuple[str, ...], vllm: str,
           misconception: bool = False, renamed: bool = False) -> Callable[[Callable[..., None]], Callable]:
-    """Make a test of a predicate. `about`: event names, see `spec/bench/events.py`."""
+    """Make a test of a predicate. `about`: event names, see `spec/bench/events.py`.
+
+    Prompts that name no model make one test for each of `MODELS`.
+    """
+    on = on if isinstance(on, tuple) else (on,)
+
     def make_test(holds: Callable[..., None]) -> Callable:
-        made = Claim(sentence, (on,) if isinstance(on, Workload) else tuple(on),
-                     (about,) if isinstance(about, str) else tuple(about), vllm, holds, misconception, renamed)
-        ALL_CLAIMS.append(made)
+        made = {model: Claim(sentence, asked, (about,) if isinstance(about, str) else tuple(about), vllm, holds, misconception, renamed)
+                for model, asked in _by_model(on).items()}
+        ALL_CLAIMS.extend(made.values())
 
         def test(bench):
-            bench.judge(made)
+            bench.judge(made[None])
 
+        def test_of_model(bench, model):
+            bench.judge(made[model])
+
+        test = test if None in made else pytest.mark.parametrize("model", made)(test_of_model)
         test.__name__, test.__qualname__, test.__module__ = holds.__name__, holds.__qualname__, holds.__module__
-        test.__doc__, test.claim = sentence, made
+        test.__doc__, test.claims = sentence, list(made.values())
         test.__code__ = test.__code__.replace(co_firstlineno=holds.__code__.co_firstlineno, co_filename=holds.__code__.co_filename)
         return test
 
     return make_test
+
+
+def _by_model(on: tuple[Workload | Prompts, ...]) -> dict[str | None, tuple[Workload | Prompts, ...]]:
+    """What is asked, by model if it is left open; by None if it is not."""
+    if not any(isinstance(asked, Prompts) and asked.model is None for asked in on):
+        return {None: on}
+    return {model: tuple(asked.of(model) if isinstance(asked, Prompts) and asked.model is None else asked for asked in on) for model in MODELS}

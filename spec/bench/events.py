@@ -1,6 +1,7 @@
 """What can happen in a run: the words a claim may use for what it is `about`."""
 from collections import Counter
 
+from reference.generate import Generation
 from reference.trace import CRASHED, REFUSED, STALLED, Run, Step
 
 
@@ -14,6 +15,8 @@ def events(run: Run) -> Counter:
         _count_step(step, cached, run, count)
         cached = set(step.updated_state.cached_blocks)
     count["abort"] = len(_aborted(run))
+    if isinstance(run, Generation):
+        return +(count + _generated(run))
     count["abort call"] = sum(action.name == "abort" for action in run.workload.actions)    # there may be nobody to abort
     count["pause"] = sum(action.name == "pause" and action.argument != "unpaused" for action in run.workload.actions)
     return +count
@@ -41,6 +44,27 @@ def _count_step(step: Step, cached: set[int], run: Run, count: Counter) -> None:
         if output.finish_reason:
             count["finish"] += 1
             count["stop" if output.finish_reason == "stop" else "length"] += 1
+
+
+def _generated(run: Generation) -> Counter:
+    """What only an engine with a model does."""
+    count = Counter({"refusal": len(run.refused), "abort call": len(run.workload.aborts)})
+    for ask in run.workload.asks:
+        output = run.requests.get(ask.request_id)
+        if output is None:
+            continue
+        count["greedy" if ask.params["temperature"] == 0 else "sampling"] += 1
+        count["several sequences"] += len(output.outputs) > 1
+        count["prompt logprobs"] += output.prompt_logprobs is not None
+        for done in output.outputs:
+            count["generated token"] += len(done.token_ids)
+            count["logprobs"] += done.logprobs is not None
+            if done.finish_reason == "stop":
+                count[{str: "stop string", int: "stop token"}.get(type(done.stop_reason), "end of sequence")] += 1
+            count["engine error"] += done.finish_reason == "error"
+    # A token came and no text with it: part of a character, or what may become a stop string.
+    count["held back"] = sum(len(step.outputs) > len(said) for step, said in zip(run.steps, run.stream))
+    return count
 
 
 def _aborted(run: Run) -> set[str]:

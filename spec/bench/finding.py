@@ -6,26 +6,30 @@ from types import ModuleType
 
 from impl.outputs import ScheduledRequest
 from reference.choose import Answer, Reference
+from reference.generate import OurGenerator, generate
 from reference.play import OurEngine, play
+from reference.prompts import Prompts
 from reference.source import locate, vllm_folder
 from reference.trace import RUNNING, Run, Step
-from reference.vllm_scheduler import VllmEngine
 from reference.workload import Workload
+from spec.bench.agreement import generate_beside
 from spec.bench.claim import Claim
-from spec.bench.divergence import first_divergence
 from spec.bench.events import events
 from spec.bench.shrink import shrink
-from spec.bench.verdict import Judgement, Verdict
+from spec.bench.verdict import Judgement, Verdict, compare
 
 CONTEXT = 2     # steps shown before the one to look at
+Asked = Workload | Prompts
+Both = Callable[[Asked], tuple[Run, Run]]   # our run of what is asked, and vLLM's
 
 
 def describe(judgement: Judgement, package: ModuleType, reference: Reference, nodeid: str, may_shrink: bool) -> dict:
     """The finding as plain data, for the terminal and for the report."""
     workload = judgement.claim.on[judgement.which]
-    shrunk = _shrink(judgement, package) if may_shrink and reference.mode in ("live", "record") else None
+    both = partial(_play_both, package=package, name=judgement.ours[0].engine, reference=reference)
+    shrunk = _shrink(judgement, both) if may_shrink and reference.mode in ("live", "record") else None
     if shrunk:
-        judgement = _judge_again(judgement, shrunk, package)
+        judgement = _judge_again(judgement, shrunk, both)
     rows, (advice, command) = _rows(judgement), _next(judgement, reference, nodeid)
     step = judgement.divergence.step if judgement.divergence else None
     our_steps = judgement.ours[judgement.which].steps
@@ -183,30 +187,37 @@ def _next(judgement: Judgement, reference: Reference, nodeid: str) -> tuple[str,
     return "compare that function with its twin in impl, and ask again", f"pytest {nodeid} --reference=live"
 
 
-def _shrink(judgement: Judgement, package: ModuleType) -> Workload | None:
+def _play_both(asked: Asked, package: ModuleType, name: str, reference: Reference) -> tuple[Run, Run]:
+    """Our run and vLLM's."""
+    theirs = reference.live(asked)
+    if isinstance(asked, Prompts):
+        return generate_beside(theirs, lambda forced: generate(asked, partial(OurGenerator, package, forced=forced), name)), theirs
+    return play(asked, partial(OurEngine, package), name), theirs
+
+
+def _shrink(judgement: Judgement, both: Both) -> Asked | None:
+    asked = judgement.claim.on[judgement.which]
     if judgement.verdict is Verdict.VACUOUS or len(judgement.claim.on) > 1 and not judgement.divergence:
         return None     # a predicate on several runs cannot be asked about one
-    still_shows = _still_shows(judgement, package)
-    workload = judgement.claim.on[judgement.which]
-    return shrink(workload, still_shows) if still_shows(workload) else None
+    still_shows = _still_shows(judgement, both)
+    return shrink(asked, still_shows) if still_shows(asked) else None
 
 
-def _still_shows(judgement: Judgement, package: ModuleType) -> Callable[[Workload], bool]:
+def _still_shows(judgement: Judgement, both: Both) -> Callable[[Asked], bool]:
     claim, verdict = judgement.claim, judgement.verdict
     refuted = claim.objection(judgement.theirs) if verdict is Verdict.REFUTED else None
 
-    def still_shows(workload: Workload) -> bool:
+    def still_shows(asked: Asked) -> bool:
         try:
-            theirs = play(workload, VllmEngine, "vllm")
+            ours, theirs = both(asked)
             happened = events(theirs)
             if not all(happened[event] for event in claim.about) and not judgement.divergence:
                 return False
             if refuted:     # by the same assertion, or it would be another finding
                 objection = claim.objection([theirs])
                 return objection is not None and objection.line == refuted.line
-            ours = play(workload, partial(OurEngine, package), judgement.ours[0].engine)
             if judgement.divergence:
-                return first_divergence(ours, theirs, renamed=claim.renamed) is not None
+                return compare(claim, ours, theirs) is not None
             return (claim.objection([ours]) is None) != (claim.objection([theirs]) is None)
         except Exception:   # a workload on which the claim cannot even be asked shows nothing
             return False
@@ -214,11 +225,10 @@ def _still_shows(judgement: Judgement, package: ModuleType) -> Callable[[Workloa
     return still_shows
 
 
-def _judge_again(judgement: Judgement, workload: Workload, package: ModuleType) -> Judgement:
+def _judge_again(judgement: Judgement, asked: Asked, both: Both) -> Judgement:
     """The same judgement, resting on a smaller workload."""
-    ours = play(workload, partial(OurEngine, package), judgement.ours[0].engine)
-    theirs = play(workload, VllmEngine, "vllm")
-    divergence = first_divergence(ours, theirs, renamed=judgement.claim.renamed)
+    ours, theirs = both(asked)
+    divergence = compare(judgement.claim, ours, theirs)
     objection = None if divergence else judgement.claim.objection([theirs if judgement.verdict is Verdict.REFUTED else ours])
-    return replace(judgement, claim=replace(judgement.claim, on=(workload,)), ours=[ours], theirs=[theirs], which=0,
+    return replace(judgement, claim=replace(judgement.claim, on=(asked,)), ours=[ours], theirs=[theirs], which=0,
                    divergence=divergence, objection=objection.text if objection else judgement.objection)

@@ -13,6 +13,10 @@ class KnownDivergence(NamedTuple):
 
 SCHEDULER = "https://github.com/vllm-project/vllm/blob/v0.32.0/vllm/v1/core/sched/scheduler.py"
 INPUT_PROCESSOR = "https://github.com/vllm-project/vllm/blob/v0.32.0/vllm/v1/engine/input_processor.py"
+SAMPLER = "https://github.com/vllm-project/vllm/blob/v0.32.0/vllm/v1/sample/sampler.py"
+TOP_P = "https://github.com/vllm-project/vllm/blob/v0.32.0/vllm/v1/sample/ops/topk_topp_sampler.py"
+MODEL_RUNNER = "https://github.com/vllm-project/vllm/blob/v0.32.0/vllm/v1/worker/gpu_model_runner.py"
+NOTHING_LEFT = "where a request's own rules forbid every token, vLLM takes token 0, forbidden as it is; ours ends the request with an error"
 
 KNOWN_DIVERGENCES = {
     "test_an_unknown_id_is_ignored": KnownDivergence(
@@ -25,4 +29,13 @@ KNOWN_DIVERGENCES = {
         "ours refuses a prompt that is too long at the scheduler's door; vLLM does so above it", INPUT_PROCESSOR),
     "test_a_prompt_too_long_hangs_in_the_bare_scheduler": KnownDivergence(
         "ours refuses a prompt that is too long at the scheduler's door; vLLM does so above it", INPUT_PROCESSOR),
+    "test_token_zero_comes_when_none_is_left": KnownDivergence(NOTHING_LEFT, SAMPLER),
+    "test_contradicting_rules_are_refused": KnownDivergence(NOTHING_LEFT, SAMPLER),
+    "test_allowed_tokens_are_a_promise": KnownDivergence(NOTHING_LEFT, SAMPLER),
+    "test_a_mate_with_top_p_drops_what_cannot_come": KnownDivergence(
+        "with a batch mate that asks for top-p, vLLM also filters rows that do not; no token is chosen otherwise, and ours filters who asks", TOP_P),
+    "test_a_seed_and_a_chunk_crash_on_a_cpu": KnownDivergence(
+        "on a CPU, vLLM crashes when it takes back what it drew for a prompt that is not computed to its end; ours draws for nobody else", MODEL_RUNNER),
+    "test_a_seed_too_large_crashes": KnownDivergence(
+        "vLLM accepts a seed of more than 64 bits and crashes in a later step, with all batch mates; ours refuses it at the door", MODEL_RUNNER),
 }

@@ -1,20 +1,30 @@
 """pytest: the options, the header, the `bench` fixture, and what a claim's test says."""
 import importlib
 import os
+import shutil
 import sys
+import tempfile
+from dataclasses import asdict
 from functools import partial
+from importlib.util import find_spec
 
 import pytest
 
 from reference.choose import MODES, NoReference, Reference
+from reference.generate import Generation, OurGenerator, generate
 from reference.play import OurEngine, play
+from reference.prompts import Prompts
 from reference.trace import Run
 from reference.workload import Workload
+from spec.bench.agreement import agreement, generate_beside
 from spec.bench.claim import Claim
 from spec.bench.divergence import first_divergence
 from spec.bench.finding import describe, tell
 from spec.bench.known_divergences import KNOWN_DIVERGENCES
 from spec.bench.verdict import Judgement, Verdict, judge
+
+# The models are tiny: a second thread costs more than it gives, above all beside other workers. Read when torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 MOST_SHRUNK = 3     # findings per process that are shrunk: each takes seconds
 
@@ -28,7 +38,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    reference = Reference(config.getoption("reference"))
+    reference = Reference(config.getoption("reference"), _shared_vllm(config))
     try:
         reference.require()
     except NoReference as why:
@@ -43,6 +53,23 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"--impl={name}: it has no Scheduler; see impl/naive.py for the doors an engine needs")
     config.lab_bench = Bench(reference, package, name)
     config.lab_header = {"reference": {"mode": reference.mode, "version": reference.version, "date": reference.date}, "impl": name}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node) -> None:
+    """xdist's workers share one process that holds the real LLM."""
+    node.workerinput["lab_vllm"] = node.config.lab_vllm
+
+
+def _shared_vllm(config: pytest.Config) -> str | None:
+    """The socket of the real LLM that all workers share; None without workers."""
+    if hasattr(config, "workerinput"):
+        return config.workerinput["lab_vllm"]
+    if getattr(config.option, "numprocesses", None):
+        folder = tempfile.mkdtemp(prefix="inferlab-")
+        config.lab_vllm = os.path.join(folder, f"{os.getpid()}.socket")
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    return None
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -73,10 +100,27 @@ class Bench:
         self.shrinks_left = MOST_SHRUNK
         self._ours: dict[str, Run] = {}
 
+    def lacks(self, claim: Claim) -> str | None:
+        """What it takes to ask our side of a claim, and is not here."""
+        if not any(isinstance(asked, Prompts) for asked in claim.on):
+            return None
+        if not find_spec("torch"):
+            return "an engine with a model needs torch, and there is none here: 'make setup' installs it"
+        return None if hasattr(self.package, "LLM") else f"{self.name} has no LLM; see impl/llm.py for the doors it needs"
+
     def ours(self, workload: Workload) -> Run:
         if workload.key not in self._ours:
             self._ours[workload.key] = play(workload, partial(OurEngine, self.package), self.name)
         return self._ours[workload.key]
+
+    def beside(self, asked: Workload | Prompts, theirs: Run) -> Run:
+        """Our run of what `theirs` is a run of."""
+        if not isinstance(asked, Prompts):
+            return self.ours(asked)
+        if asked.key not in self._ours:
+            self._ours[asked.key] = generate_beside(
+                theirs, lambda forced: generate(asked, partial(OurGenerator, self.package, forced=forced), self.name))
+        return self._ours[asked.key]
 
 
 class BenchOfTest:
@@ -89,17 +133,21 @@ class BenchOfTest:
         """Judge a claim: returns, fails or skips as the verdict says."""
         reference, known = self.bench.reference, KNOWN_DIVERGENCES.get(claim.name) if self.bench.name == "impl" else None
         record = self.item.lab_claim = {
-            "sentence": claim.sentence, "theme": claim.theme, "vllm": claim.vllm, "about": list(claim.about), "verdict": "ERROR",
+            "sentence": claim.sentence, "theme": claim.theme, "sequences": [], "vllm": claim.vllm, "about": list(claim.about), "verdict": "ERROR",
             "misconception": claim.misconception, "known_divergence": known._asdict() if known else None,
             "engine": self.bench.name, "workload": "\n\n".join(workload.source() for workload in claim.on), "finding": None,
             "reference": {"mode": "none", "version": reference.version, "date": ""}}
+        if missing := self.bench.lacks(claim):
+            return self._untested(record, missing)
         try:
-            answers = [reference.run(workload) for workload in claim.on]
+            answers = [reference.run(asked) for asked in claim.on]
         except NoReference as why:
             return self._untested(record, str(why))
         record["reference"] = {"mode": answers[0].mode, "version": answers[0].version, "date": answers[0].date}
-        judgement = judge(claim, [self.bench.ours(workload) for workload in claim.on], answers)
+        judgement = judge(claim, [self.bench.beside(asked, answer.run) for asked, answer in zip(claim.on, answers)], answers)
         record["verdict"] = str(judgement.verdict)
+        record["sequences"] = [{"key": theirs.workload.key, "dtype": theirs.workload.limits["dtype"], **asdict(agreement(ours, theirs))}
+                               for ours, theirs in zip(judgement.ours, judgement.theirs) if isinstance(theirs, Generation)]
         complaint = self._complaint(judgement, known)
         if complaint is not None:
             self._fail(judgement, record, complaint)

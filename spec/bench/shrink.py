@@ -2,15 +2,22 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from reference.prompts import Prompts
 from reference.workload import RequestSpec, Workload, segments
+from spec.bench.shrink_prompts import simpler_prompts
+
+ATTEMPTS = {Workload: 400, Prompts: 80}     # a model takes its time
 
 
-def shrink(workload: Workload, still_shows: Callable[[Workload], bool], attempts: int = 400) -> Workload:
+def shrink(workload: Workload | Prompts, still_shows: Callable[[Workload | Prompts], bool],
+           attempts: int | None = None) -> Workload | Prompts:
     """Greedily make a workload smaller as long as `still_shows` says yes, in at most that many questions."""
+    attempts = attempts or ATTEMPTS[type(workload)]
+    simpler = simpler_prompts if isinstance(workload, Prompts) else _simpler
     smaller = True
     while smaller:
         smaller = False
-        for candidate in _simpler(workload):
+        for candidate in simpler(workload):
             if attempts == 0:
                 return workload
             attempts -= 1

@@ -4,7 +4,9 @@ from collections import Counter
 from dataclasses import dataclass
 
 from reference.choose import Answer
+from reference.generate import Generation
 from reference.trace import Run
+from spec.bench.agreement import first_difference
 from spec.bench.claim import Claim
 from spec.bench.divergence import Divergence, first_divergence
 from spec.bench.events import events
@@ -47,7 +49,7 @@ def judge(claim: Claim, ours: list[Run], answers: list[Answer]) -> Judgement:
                          f"but in vLLM's run there was no {', no '.join(missing)}{errors}")
     objection = claim.objection(theirs)
     for which, (our_run, their_run) in enumerate(zip(ours, theirs)):
-        divergence = first_divergence(our_run, their_run, renamed=claim.renamed)
+        divergence = compare(claim, our_run, their_run)
         if divergence:
             return judgement(Verdict.DIVERGED, divergence=divergence, which=which)
     our_objection = claim.objection(ours)
@@ -56,3 +58,9 @@ def judge(claim: Claim, ours: list[Run], answers: list[Answer]) -> Judgement:
     if objection is not None:
         return judgement(Verdict.REFUTED, objection=objection.text)
     return judgement(Verdict.CONFIRMED)
+
+
+def compare(claim: Claim, ours: Run, theirs: Run) -> Divergence | None:
+    """The first difference that counts: between decisions, and between what was generated."""
+    differ = first_difference if isinstance(theirs, Generation) else first_divergence
+    return differ(ours, theirs, renamed=claim.renamed)

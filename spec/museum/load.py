@@ -32,8 +32,8 @@ def mutate(mutant: Mutant) -> tuple[str, str]:
     return before, before.replace(mutant.old, mutant.new)
 
 
-def load(mutant: Mutant) -> ModuleType:
-    """Import a copy of impl which has the mutant's bug."""
+def load(mutant: Mutant, with_tensors: bool = False) -> ModuleType:
+    """Import a copy of impl which has the mutant's bug; `with_tensors`: its LLM as well."""
     name = "impl_with_" + mutant.name.replace("-", "_")
     sources = {path.relative_to(IMPL): path.read_text() for path in IMPL.rglob("*.py")}
     sources[Path(mutant.file)] = mutate(mutant)[1]
@@ -46,6 +46,8 @@ def load(mutant: Mutant) -> ModuleType:
         package = sys.modules[name] = importlib.util.module_from_spec(spec)
         try:
             spec.loader.exec_module(package)
+            if with_tensors:
+                package.LLM = package.LLM   # later it could not be imported any more
         finally:    # what is imported lives on in the package
             for module in [module for module in sys.modules if module.partition(".")[0] == name]:
                 del sys.modules[module]
