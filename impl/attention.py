@@ -54,6 +54,7 @@ class Group:
     slots: torch.Tensor             # int64 [requests * longest]: where the keys and values are
     is_causal: bool                 # nothing was computed before, so that the mask is a triangle
     mask: torch.Tensor | None       # bool [requests, 1, size, longest]: what is seen; None: everything, or the triangle
+    read: torch.Tensor | None = None    # memory for what is read; the next layer uses it again
 
     @classmethod
     def of(cls, rows: numpy.ndarray | None, size: int, seq_lens: numpy.ndarray, block_tables: numpy.ndarray, block_size: int,
@@ -95,9 +96,9 @@ def paged_attention(queries: torch.Tensor, cache: torch.Tensor, batch: Attention
 def _attend(queries: torch.Tensor, cache: torch.Tensor, group: Group) -> torch.Tensor:
     """`paged_attention` of the tokens of one group."""
     num_heads, num_kv_heads, head_dim = queries.shape[1], *cache.shape[3:]
-    read = cache.view(-1, 2 * num_kv_heads * head_dim).index_select(0, group.slots)
+    group.read = torch.index_select(cache.view(-1, 2 * num_kv_heads * head_dim), 0, group.slots, out=group.read)
     queries = queries.view(-1, group.size, num_heads, head_dim).transpose(1, 2)
-    keys, values = read.view(len(queries), -1, 2, num_kv_heads, head_dim).permute(2, 0, 3, 1, 4)
+    keys, values = group.read.view(len(queries), -1, 2, num_kv_heads, head_dim).permute(2, 0, 3, 1, 4)
     if group.size == 1:     # the heads that read the same KV head are then like many queries: one product for all of them
         queries = queries.reshape(len(queries), num_kv_heads, -1, head_dim)
     seen = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=group.mask, is_causal=group.is_causal and group.size > 1,

@@ -53,7 +53,9 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return functional.rms_norm(x.float(), self.weight.shape, eps=self.eps).to(x.dtype) * self.weight
+        wide = x.float()
+        scale = (wide * wide).mean(-1, keepdim=True).add_(self.eps).rsqrt_()
+        return (wide * scale).to(x.dtype) * self.weight
 
 
 class RotaryEmbedding(nn.Module):

@@ -24,12 +24,13 @@ class Attention(nn.Module):
     def prepare(self) -> None:
         """Once the weights are there."""
         self.qkv_proj = Linear.stack(self.q_proj, self.k_proj, self.v_proj)
+        self.qk_norm = nn.Identity()
         del self.q_proj, self.k_proj, self.v_proj
 
     def forward(self, x: torch.Tensor, turn: tuple[torch.Tensor, torch.Tensor], cache: torch.Tensor, batch: AttentionBatch) -> torch.Tensor:
-        heads = self.qkv_proj(x).unflatten(-1, (-1, self.head_dim))
-        queries, keys, values = heads.split((self.num_heads, self.num_kv_heads, self.num_kv_heads), dim=1)
-        queries, keys = rotate(queries, *turn), rotate(keys, *turn)
+        heads = self.qkv_proj(x).unflatten(-1, (-1, self.head_dim))     # those of the queries, then of the keys, then of the values
+        turned, values = heads.tensor_split([self.num_heads + self.num_kv_heads], dim=1)
+        queries, keys = rotate(self.qk_norm(turned), *turn).tensor_split([self.num_heads], dim=1)
         write_kv(cache, keys, values, batch.slot_mapping)
         return self.o_proj(paged_attention(queries, cache, batch).flatten(1))
 

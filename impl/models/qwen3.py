@@ -3,9 +3,9 @@
 Mirrors `model_executor/models/qwen3.py`.
 """
 import torch
+from torch import nn
 
-from impl.attention import AttentionBatch, paged_attention, write_kv
-from impl.layers import RMSNorm, rotate
+from impl.layers import RMSNorm
 from impl.models import llama
 
 
@@ -15,12 +15,12 @@ class Attention(llama.Attention):
         self.q_norm = RMSNorm(self.head_dim, config["rms_norm_eps"])
         self.k_norm = RMSNorm(self.head_dim, config["rms_norm_eps"])
 
-    def forward(self, x: torch.Tensor, turn: tuple[torch.Tensor, torch.Tensor], cache: torch.Tensor, batch: AttentionBatch) -> torch.Tensor:
-        heads = self.qkv_proj(x).unflatten(-1, (-1, self.head_dim))
-        queries, keys, values = heads.split((self.num_heads, self.num_kv_heads, self.num_kv_heads), dim=1)
-        queries, keys = rotate(self.q_norm(queries), *turn), rotate(self.k_norm(keys), *turn)
-        write_kv(cache, keys, values, batch.slot_mapping)
-        return self.o_proj(paged_attention(queries, cache, batch).flatten(1))
+    def prepare(self) -> None:
+        super().prepare()
+        self.qk_norm = self.q_norm      # one for both, with a row of weights for each head
+        self.qk_norm.weight = nn.Parameter(torch.cat((self.q_norm.weight.expand(self.num_heads, -1), self.k_norm.weight.expand(self.num_kv_heads, -1))),
+                                           requires_grad=False)
+        del self.q_norm, self.k_norm
 
 
 class Qwen3ForCausalLM(llama.LlamaForCausalLM):

@@ -10,13 +10,14 @@ from importlib.util import find_spec
 
 import pytest
 
-from reference.choose import MODES, NoReference, Reference
+from reference import cassette
+from reference.choose import MODES, Answer, NoReference, Reference
 from reference.generate import Generation, OurGenerator, generate
 from reference.play import OurEngine, play
 from reference.prompts import Prompts
 from reference.trace import Run
 from reference.workload import Workload
-from spec.bench.agreement import agreement, generate_beside
+from spec.bench.agreement import agreement, first_difference, generate_beside
 from spec.bench.claim import Claim
 from spec.bench.divergence import first_divergence
 from spec.bench.finding import describe, tell
@@ -153,14 +154,18 @@ class BenchOfTest:
             self._fail(judgement, record, complaint)
         elif judgement.verdict is not Verdict.CONFIRMED:    # a misconception's counter-example, a known divergence's step
             record["finding"] = self._describe(judgement, may_shrink=False) | {"next": None}
+        for asked, answer in zip(claim.on, answers):
+            require_recording(asked, answer, claim.renamed)
 
     def same_run(self, workload: Workload) -> Run:
         """vLLM's run of a workload, after asserting that ours is the same."""
         __tracebackhide__ = True
         try:
-            theirs = self.bench.reference.run(workload).run
+            answer = self.bench.reference.run(workload)
         except NoReference as why:
             (pytest.fail if os.environ.get("CI") else pytest.skip)(f"UNTESTED: {why}")
+        require_recording(workload, answer)
+        theirs = answer.run
         divergence = first_divergence(self.bench.ours(workload), theirs)
         assert divergence is None, f"the engines part: {divergence}"
         return theirs
@@ -192,6 +197,17 @@ class BenchOfTest:
 
     def _describe(self, judgement: Judgement, may_shrink: bool) -> dict:
         return describe(judgement, self.bench.package, self.bench.reference, self.item.nodeid, may_shrink)
+
+
+def require_recording(asked: Workload | Prompts, answer: Answer, renamed: bool = False) -> None:
+    """Fail unless what was recorded is what the real vLLM has just done."""
+    __tracebackhide__ = True
+    recorded = cassette.load(asked, answer.version) if answer.mode == "live" else None
+    if recorded:
+        differ = first_difference if isinstance(asked, Prompts) else first_divergence
+        difference = differ(recorded[0], answer.run, renamed=renamed)
+        if difference or not renamed and not isinstance(asked, Prompts) and recorded[0] != answer.run:
+            pytest.fail(f"the recording of {recorded[1]} is stale: vLLM does otherwise now ({difference}); 'make record' renews it", pytrace=False)
 
 
 def _only_remedy(remedy: str) -> dict:

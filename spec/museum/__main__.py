@@ -5,25 +5,30 @@ import sys
 import textwrap
 from collections import Counter
 
+from spec.museum.engine_matrix import notices
+from spec.museum.engine_mutants import ENGINE_MUTANTS, EngineMutant
 from spec.museum.load import StaleMutantError, mutate
 from spec.museum.matrix import Museum
 from spec.museum.mutants import MUTANTS, Mutant
 
 WIDTH = 72  # of the sentences
+ENGINES = {exhibit.mutant: exhibit for exhibit in ENGINE_MUTANTS}
 
 
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m spec.museum",
                                      description="Put real bugs into impl and see which claims notice them.")
-    parser.add_argument("--mutant", metavar="NAME", choices=[mutant.name for mutant in MUTANTS],
+    parser.add_argument("--mutant", metavar="NAME", choices=[mutant.name for mutant in (*MUTANTS, *ENGINES)],
                         help="show one mutant: its story, its change, and all claims that notice it")
     chosen = parser.parse_args(argv).mutant
-    mutants = [mutant for mutant in MUTANTS if chosen in (None, mutant.name)]
+    mutants = [mutant for mutant in (*MUTANTS, *ENGINES) if chosen in (None, mutant.name)]
     stale = [complaint for mutant in mutants if (complaint := _stale(mutant))]
     if stale:
         print(*stale, sep="\n\n", file=sys.stderr)
         return 1
-    return show(*mutants, Museum()) if chosen else show_matrix(Museum())
+    if chosen:
+        return show_engine(ENGINES[mutants[0]]) if mutants[0] in ENGINES else show(mutants[0], Museum())
+    return show_matrix(Museum()) | show_engines()
 
 
 def show_matrix(museum: Museum) -> int:
@@ -54,11 +59,38 @@ def show_matrix(museum: Museum) -> int:
     return 1 if survivors else 0
 
 
-def show(mutant: Mutant, museum: Museum) -> int:
+def show_engines() -> int:
+    """The bugs of whole engines, each with the claim that notices it."""
+    print()
+    survivors = []
+    for number, exhibit in enumerate(ENGINES.values(), 1):
+        _progress(f"{number}/{len(ENGINES)} {exhibit.mutant.name}")
+        found_out = notices(exhibit)
+        _progress("")
+        survivors += [] if found_out else [exhibit.mutant.name]
+        said = f"{found_out.verdict}: {found_out.claim.sentence}" if found_out else "LIVES"
+        print(f"{exhibit.mutant.name:43}  {textwrap.shorten(said, WIDTH, placeholder=' …')}")
+    print(f"\n{len(ENGINES)} mutants of a whole engine, " + (f"{len(survivors)} alive: {', '.join(survivors)}" if survivors else "all killed"))
+    return 1 if survivors else 0
+
+
+def show_engine(exhibit: EngineMutant) -> int:
+    _show_change(exhibit.mutant)
+    found_out = notices(exhibit)
+    if found_out:
+        print(f"\n{found_out.claim.theme}: {found_out.claim.sentence}\n{found_out.verdict}: {found_out.divergence or found_out.objection}")
+    return 0 if found_out else 1
+
+
+def _show_change(mutant: Mutant) -> None:
     before, after = mutate(mutant)
     diff = difflib.unified_diff(before.splitlines(), after.splitlines(), f"impl/{mutant.file}", f"impl/{mutant.file}", lineterm="")
-    kills = sorted(museum.kills(mutant), key=lambda kill: not kill.outright)
     print(f"{mutant.name}\n\n{textwrap.fill(mutant.story, 100)}\n", *diff, sep="\n")
+
+
+def show(mutant: Mutant, museum: Museum) -> int:
+    _show_change(mutant)
+    kills = sorted(museum.kills(mutant), key=lambda kill: not kill.outright)
     print(f"\n{len(kills)} of {len(museum.claims)} claims notice it{':' if kills else '.'}")
     for kill in kills:
         print(f"  {kill.claim.theme:32} {kill.claim.sentence}\n{'':36}{textwrap.shorten(kill.why, 100, placeholder=' …')}")
