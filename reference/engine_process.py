@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from importlib import import_module
 from time import perf_counter
 
@@ -41,7 +42,8 @@ class EngineProcess:
 
     def __exit__(self, *_) -> None:
         """End the process and its children."""
-        os.killpg(self.process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.communicate()
 
     def _answer(self) -> dict:
