@@ -14,9 +14,7 @@ from impl.layers import Linear
 from impl.outputs import RUNNING, SchedulerOutput
 from impl.request import Request
 from impl.sampler import Sampled, Sampler
-
-THREADS = torch.get_num_threads()   # as torch, OMP_NUM_THREADS or whoever imports this has chosen
-SMALL_STEP = 1 << 25    # multiplications: less than a millisecond
+from impl.threads import Threads
 
 
 class ModelRunner:
@@ -27,6 +25,7 @@ class ModelRunner:
         # One cache per layer: [blocks, block size, key and value, KV heads, head_dim].
         shape = (num_blocks, block_size, 2, config["num_key_value_heads"], config["head_dim"])
         self.caches = [torch.zeros(shape, dtype=weight.dtype, device=self.device) for _ in range(config["num_hidden_layers"])]
+        self.threads = Threads()
         self.num_products = sum(each.in_features * each.out_features for each in model.modules() if isinstance(each, Linear))     # per token
         self.block_tables = BlockTables()
         self.sampler = Sampler()
@@ -38,7 +37,8 @@ class ModelRunner:
         if not output.scheduled:
             return {}
         token_ids, positions, batch = self._prepare(output, requests)
-        hidden = self.model(token_ids, positions, self.caches, batch)
+        with self.threads.for_step(len(token_ids) * self.num_products):
+            hidden = self.model(token_ids, positions, self.caches, batch)
         self.sampler.prompt_logprobs.collect(output, requests, batch.query_start, hidden, self.model.compute_logits)
         done = [(row - 1, requests[share.request_id]) for share, row in zip(output.scheduled, batch.query_start[1:])
                 if share.num_computed_tokens + share.num_tokens == requests[share.request_id].num_tokens]
@@ -63,13 +63,6 @@ class ModelRunner:
         token_ids: list[int] = []
         for share in output.scheduled:
             token_ids += requests[share.request_id].token_ids[share.num_computed_tokens:share.num_computed_tokens + share.num_tokens]
-        self._choose_threads(len(token_ids))
         request_ids, _, num_new, num_computed, _ = zip(*output.scheduled)
         batch = AttentionBatch.at(numpy.array(num_new), numpy.array(num_computed), self.block_tables.of(request_ids), self.block_size, self.device)
         return torch.tensor(token_ids, device=self.device), batch.positions, batch
-
-    def _choose_threads(self, num_tokens: int) -> None:
-        """A small step is done before a second thread is awake, and threads that wait for each other lose more where others want the cores too."""
-        threads = 1 if num_tokens * self.num_products < SMALL_STEP else THREADS
-        if threads != torch.get_num_threads():
-            torch.set_num_threads(threads)

@@ -9,6 +9,7 @@ with logprobs as token, logprob, rank and text, one token after the other.
 import datetime
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from impl.outputs import EngineCoreOutput, ScheduledRequest
@@ -82,7 +83,7 @@ def newest_date(version: str) -> str | None:
 def _write_step(step: Step, before: State | None) -> dict:
     """Only what is not empty; a state only if it is another than that before."""
     lines = {
-        "scheduled": [[*share[:4], _write_ids(share.new_block_ids)] for share in step.scheduled],
+        "scheduled": [[*share[:4], write_ids(share.new_block_ids)] for share in step.scheduled],
         "preempted": step.preempted, "finished": step.finished, "refused": step.refused, "errors": step.errors,
         "resets": step.resets, "outputs": [_without_end([done.request_id, *done[1:]]) for done in step.outputs],
         "state": None if step.scheduled_state == before else _write_state(step.scheduled_state),
@@ -111,14 +112,14 @@ def _read_steps(lines: list[dict]) -> list[Step]:
 
 
 def _write_state(state: State) -> list:
-    return [list(state.running), list(state.waiting), _write_ids(state.free_blocks), _write_ids(state.cached_blocks), state.usage]
+    return [list(state.running), list(state.waiting), write_ids(state.free_blocks), write_ids(state.cached_blocks), state.usage]
 
 
 def _read_state(data: list) -> State:
     return State(tuple(data[0]), tuple(data[1]), _read_ids(data[2]), _read_ids(data[3]), data[4])
 
 
-def _write_ids(ids: tuple[int, ...]) -> str:
+def write_ids(ids: Sequence[int]) -> str:
     """Ascending neighbours as one range: (4, 5, 6, 9) is "4-6 9"."""
     ranges: list[list[int]] = []
     for number in ids:
@@ -154,7 +155,7 @@ def _write_positions(positions: list[dict[int, Logprob] | None] | None) -> list 
     return positions and [position and [
         value for token_id, entry in position.items() if entry.logprob != NEVER
         for value in (token_id, round(entry.logprob, 6), entry.rank, entry.decoded_token)
-    ] + [_write_ids(sorted(token_id for token_id, entry in position.items() if entry.logprob == NEVER))] for position in positions]
+    ] + [write_ids(sorted(token_id for token_id, entry in position.items() if entry.logprob == NEVER))] for position in positions]
 
 
 def _read_positions(positions: list | None) -> list[dict[int, Logprob] | None] | None:

@@ -5,6 +5,7 @@ side, and an old one that is destroyed breaks its successor, so none ever is.
 """
 import functools
 import inspect
+import logging
 import os
 import re
 from dataclasses import fields
@@ -32,6 +33,7 @@ def vllm_generation(prompts: Prompts) -> Generation:
 
 @functools.cache
 def _vllm():
+    logging.getLogger("vllm").setLevel(logging.ERROR)
     import vllm
     return vllm
 
@@ -44,7 +46,7 @@ def _llm(model: str, limits: dict):
     """The engine for a checkpoint and limits: built once per process (3 s, then 0.3 s each), and kept."""
     key = (model, *sorted(limits.items()))
     if key not in ENGINES:
-        ENGINES[key] = _vllm().LLM(model=model, enforce_eager=True, **limits)
+        ENGINES[key] = _vllm().LLM(model=model, enforce_eager=True, use_tqdm_on_load=False, **limits)
     return ENGINES[key]
 
 

@@ -50,7 +50,7 @@ def first_difference(ours: Generation, theirs: Generation, *, renamed: bool = Fa
     """The first decision that differs, or else the first thing a user would see. `renamed`: as in `first_divergence`."""
     divergence = first_divergence(ours, theirs, renamed=renamed)
     if divergence:
-        return divergence
+        return _in_tokens(divergence, ours, theirs) if divergence.what == "outputs" else divergence
     if ours.refused.keys() != theirs.refused.keys():
         return Divergence(None, "who is refused", ours.refused, theirs.refused)
     if ours.stream != theirs.stream:
@@ -62,6 +62,28 @@ def first_difference(ours: Generation, theirs: Generation, *, renamed: bool = Fa
         if difference:
             return Divergence(None, f"{difference[0]} of {request_id}", *difference[1:])
     return None
+
+
+def says(run: Generation, step: int) -> dict[str, str]:
+    """What each sequence says in a step: the token, its text, what it and its rivals score, and an end."""
+    told = {}
+    for done in run.steps[step].outputs:
+        name = done.request_id
+        number = sum(other.request_id == name for before in run.steps[:step] for other in before.outputs)
+        logprobs = dict(sequences(run))[name].logprobs
+        ranked = logprobs[number] if logprobs else {}
+        scores = ", ".join(f"{token_id} {entry.decoded_token or ''!r} {entry.logprob:.6f}" for token_id, entry in list(ranked.items())[:3])
+        told[name] = " ".join(filter(None, (*map(str, done.new_token_ids), f"({scores})" if scores else "", done.finish_reason and f"and ends: {done.finish_reason}")))
+    return told
+
+
+def _in_tokens(divergence: Divergence, ours: Generation, theirs: Generation) -> Divergence:
+    """Of all that a step put out, the first sequence that differs."""
+    mine, real = says(ours, divergence.step), says(theirs, divergence.step)
+    for name in {**real, **mine}:
+        if mine.get(name) != real.get(name):
+            return Divergence(divergence.step, f"what {name} says", mine.get(name, "nothing"), real.get(name, "nothing"))
+    return divergence
 
 
 def agreement(ours: Generation, theirs: Generation) -> Agreement:

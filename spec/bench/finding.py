@@ -5,20 +5,22 @@ from functools import partial
 from types import ModuleType
 
 from impl.outputs import ScheduledRequest
+from reference.cassette import write_ids
 from reference.choose import Answer, Reference
-from reference.generate import OurGenerator, generate
+from reference.generate import Generation, OurGenerator, generate
 from reference.play import OurEngine, play
 from reference.prompts import Prompts
 from reference.source import locate, vllm_folder
 from reference.trace import RUNNING, Run, Step
 from reference.workload import Workload
-from spec.bench.agreement import generate_beside
+from spec.bench.agreement import generate_beside, says
 from spec.bench.claim import Claim
 from spec.bench.events import events
 from spec.bench.shrink import shrink
 from spec.bench.verdict import Judgement, Verdict, compare
 
 CONTEXT = 2     # steps shown before the one to look at
+MANY_IDS = 16   # from here on a list is shortened
 Asked = Workload | Prompts
 Both = Callable[[Asked], tuple[Run, Run]]   # our run of what is asked, and vLLM's
 
@@ -137,7 +139,8 @@ def _contradicting_step(claim: Claim, run: Run) -> int:
 def _lines(run: Run, index: int) -> list[str]:
     if index >= len(run.steps):
         return [f"the run has {run.ended}" + (f": {run.error}" if run.error else "")]
-    return step_lines(run.steps[index])
+    lines = step_lines(run.steps[index])
+    return lines + [f"{name} says {said}" for name, said in says(run, index).items()][:MANY_IDS] if isinstance(run, Generation) else lines
 
 
 def step_lines(step: Step) -> list[str]:
@@ -153,13 +156,18 @@ def step_lines(step: Step) -> list[str]:
         lines.append(f"told to be finished: {' '.join(step.finished)}")
     before, after = step.scheduled_state, step.updated_state
     lines.append(f"running: {' '.join(before.running) or '-'}   waiting: {' '.join(before.waiting) or '-'}")
-    lines.append(f"free: {' '.join(map(str, before.free_blocks)) or '-'}")
+    lines.append(f"free: {_ids(before.free_blocks)}")
     ended = [f"{done.request_id} ({done.finish_reason})" for done in step.outputs if done.finish_reason]
     if ended:
         lines.append(f"ended: {' '.join(ended)}")
     if after.free_blocks != before.free_blocks:
-        lines.append(f"free after update: {' '.join(map(str, after.free_blocks)) or '-'}")
+        lines.append(f"free after update: {_ids(after.free_blocks)}")
     return lines
+
+
+def _ids(ids: tuple[int, ...]) -> str:
+    """All of a few, ranges of many."""
+    return (" ".join(map(str, ids)) if len(ids) <= MANY_IDS else write_ids(ids)) or "-"
 
 
 def _in_words(value) -> str:

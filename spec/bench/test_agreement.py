@@ -36,7 +36,7 @@ def test_the_same_is_no_difference():
 
 
 @pytest.mark.parametrize("what, change", [
-    ("outputs", lambda run: run.steps[1].__setattr__("outputs", (EngineCoreOutput("a", (77,)),))),
+    ("what a says", lambda run: run.steps[1].__setattr__("outputs", (EngineCoreOutput("a", (77,)),))),
     ("scheduled", lambda run: run.steps[1].__setattr__("scheduled", (ScheduledRequest("a", RUNNING, 1, 1, (4,)),))),
     ("became visible", lambda run: run.stream.__setitem__(1, {})),
     ("who is refused", lambda run: run.refused.update(b="no")),
