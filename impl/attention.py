@@ -9,6 +9,8 @@ import numpy
 import torch
 from torch.nn import functional
 
+TOGETHER = 16   # requests in a group: what is read for them should stay in a processor's cache until it is used
+
 
 @dataclass(slots=True)
 class AttentionBatch:
@@ -39,8 +41,11 @@ class AttentionBatch:
         groups = []
         for size in numpy.unique(num_new):
             members = (num_new == size).nonzero()[0]
-            rows = (query_start[members, None] + numpy.arange(size)).ravel() if len(members) < len(num_new) else None
-            groups.append(Group.of(rows, int(size), num_computed[members] + size, block_tables[members], block_size, device))
+            if len(members) > TOGETHER:     # neighbours are then of like lengths
+                members = members[num_computed[members].argsort(kind="stable")]
+            for some in numpy.array_split(members, -(-len(members) // TOGETHER)):
+                rows = (query_start[some, None] + numpy.arange(size)).ravel() if len(some) < len(num_new) else None
+                groups.append(Group.of(rows, int(size), num_computed[some] + size, block_tables[some], block_size, device))
         return cls(query_start.tolist(), (num_computed + num_new).tolist(), torch.from_numpy(positions).to(device),
                    torch.from_numpy(slots).to(device), groups)
 

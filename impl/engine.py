@@ -40,8 +40,7 @@ class Engine:
         self.input_processor = InputProcessor(self.tokenizer, self.model_config["vocab_size"], max_logprobs,
                                               *end_tokens(folder, self.model_config, self.tokenizer))
         self.scheduler = Scheduler(config)
-        self.model_runner = ModelRunner(loaded, self.model_config, config.num_blocks, config.block_size)
-        self.model_runner.sampler = Sampler(logprobs_mode, seed)
+        self.model_runner = ModelRunner(loaded, self.model_config, config.num_blocks, config.block_size, Sampler(logprobs_mode, seed))
         self.output_processor = OutputProcessor(self.tokenizer, self.scheduler.abort)
 
     def add_request(self, request_id: str, prompt: Prompt, params: SamplingParams = SamplingParams(), *,

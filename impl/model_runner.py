@@ -18,8 +18,8 @@ from impl.threads import Threads
 
 
 class ModelRunner:
-    def __init__(self, model: torch.nn.Module, config: dict, num_blocks: int, block_size: int):
-        self.model, self.block_size = model, block_size
+    def __init__(self, model: torch.nn.Module, config: dict, num_blocks: int, block_size: int, sampler: Sampler):
+        self.model, self.block_size, self.sampler = model, block_size, sampler
         weight = next(model.parameters())
         self.device = weight.device
         # One cache per layer: [blocks, block size, key and value, KV heads, head_dim].
@@ -28,7 +28,6 @@ class ModelRunner:
         self.threads = Threads()
         self.num_products = sum(each.in_features * each.out_features for each in model.modules() if isinstance(each, Linear))     # per token
         self.block_tables = BlockTables()
-        self.sampler = Sampler()
 
     @torch.inference_mode()
     def execute(self, output: SchedulerOutput, requests: Mapping[str, Request]) -> dict[str, Sampled]:
