@@ -6,7 +6,7 @@ plus the rounding of a few numbers of the size of the values.
 from importlib.util import find_spec
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 pytestmark = pytest.mark.skipif(find_spec("torch") is None, reason="there is no torch here; 'make spec' installs it")
@@ -18,6 +18,10 @@ shapes = st.fixed_dictionaries({
     # Per request: new tokens after computed ones. Decodes, prefills and chunks of prefills, in any order.
     "shares": st.lists(st.one_of(st.tuples(st.just(1), st.integers(0, 70)), st.tuples(st.integers(1, 40), st.just(0)),
                                  st.tuples(st.integers(1, 20), st.integers(0, 50))), min_size=1, max_size=9)})
+
+
+# More than go together in a group, and not in the order of their lengths.
+CROWD = {"block_size": 4, "head_dim": 32, "num_kv_heads": 2, "group": 4, "seed": 1, "shares": [(1, 7 * index % 41) for index in range(40)] + [(9, 0), (5, 20)]}
 
 
 class Case:
@@ -72,6 +76,7 @@ class Case:
 
 @pytest.mark.parametrize("dtype", TINY)
 @given(shape=shapes)
+@example(shape=CROWD)
 @settings(max_examples=60, deadline=None)
 def test_paged_attention_is_attention(dtype, shape):
     import torch
