@@ -29,8 +29,10 @@ class AttentionBatch:
 
     @classmethod
     def at(cls, num_new: numpy.ndarray, num_computed: numpy.ndarray, block_tables: numpy.ndarray, block_size: int,
-           device: torch.device | str = "cpu") -> "AttentionBatch":
+           device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> "AttentionBatch":
         """`num_new` tokens [requests] after `num_computed` ones [requests], on the blocks of `block_tables` [requests, blocks].
+
+        `dtype`: of the queries.
 
         Once a step and in numpy, which is quicker than torch with small things; the layers share what comes out.
         """
@@ -45,7 +47,7 @@ class AttentionBatch:
                 members = members[num_computed[members].argsort(kind="stable")]
             for some in numpy.array_split(members, -(-len(members) // TOGETHER)):
                 rows = (query_start[some, None] + numpy.arange(size)).ravel() if len(some) < len(num_new) else None
-                groups.append(Group.of(rows, int(size), num_computed[some] + size, block_tables[some], block_size, device))
+                groups.append(Group.of(rows, int(size), num_computed[some] + size, block_tables[some], block_size, device, dtype))
         return cls(query_start.tolist(), (num_computed + num_new).tolist(), torch.from_numpy(positions).to(device),
                    torch.from_numpy(slots).to(device), groups)
 
@@ -58,12 +60,12 @@ class Group:
     size: int                       # new tokens per request
     slots: torch.Tensor             # int64 [requests * longest]: where the keys and values are
     is_causal: bool                 # nothing was computed before, so that the mask is a triangle
-    mask: torch.Tensor | None       # bool [requests, 1, size, longest]: what is seen; None: everything, or the triangle
+    mask: torch.Tensor | None       # [requests, 1, size, longest]: 0 for what is seen, else -inf; None: everything is, or the triangle
     read: torch.Tensor | None = None    # memory for what is read; the next layer uses it again
 
     @classmethod
     def of(cls, rows: numpy.ndarray | None, size: int, seq_lens: numpy.ndarray, block_tables: numpy.ndarray, block_size: int,
-           device: torch.device | str) -> "Group":
+           device: torch.device | str, dtype: torch.dtype) -> "Group":
         tokens = numpy.arange(seq_lens.max())
         slots = block_tables[:, tokens // block_size] * block_size + tokens % block_size
         # Beyond its end a request reads its own first token: a mask turns any number into nothing, except for NaN.
@@ -72,7 +74,7 @@ class Group:
         last_seen = seq_lens[:, None, None, None] - size + numpy.arange(size)[:, None]
         seen = tokens <= last_seen
         is_causal = len(tokens) == size
-        mask = None if is_causal or seen.all() else torch.from_numpy(seen).to(device)
+        mask = None if is_causal or seen.all() else torch.from_numpy(numpy.where(seen, numpy.float32(0), numpy.float32(-numpy.inf))).to(device, dtype)
         return cls(None if rows is None else torch.from_numpy(rows).to(device), size, torch.from_numpy(slots.ravel()).to(device), is_causal, mask)
 
 
@@ -101,11 +103,12 @@ def paged_attention(queries: torch.Tensor, cache: torch.Tensor, batch: Attention
 def _attend(queries: torch.Tensor, cache: torch.Tensor, group: Group) -> torch.Tensor:
     """`paged_attention` of the tokens of one group."""
     num_heads, num_kv_heads, head_dim = queries.shape[1], *cache.shape[3:]
+    num_requests = queries.shape[0] // group.size
     group.read = torch.index_select(cache.view(-1, 2 * num_kv_heads * head_dim), 0, group.slots, out=group.read)
-    queries = queries.view(-1, group.size, num_heads, head_dim).transpose(1, 2)
-    keys, values = group.read.view(len(queries), -1, 2, num_kv_heads, head_dim).permute(2, 0, 3, 1, 4)
+    queries = queries.view(num_requests, group.size, num_heads, head_dim).transpose(1, 2)
+    keys, values = group.read.view(num_requests, -1, 2, num_kv_heads, head_dim).permute(2, 0, 3, 1, 4)
     if group.size == 1:     # the heads that read the same KV head are then like many queries: one product for all of them
-        queries = queries.reshape(len(queries), num_kv_heads, -1, head_dim)
+        queries = queries.reshape(num_requests, num_kv_heads, -1, head_dim)
     seen = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=group.mask, is_causal=group.is_causal and group.size > 1,
                                                    enable_gqa=group.size > 1)
-    return seen.reshape(len(queries), num_heads, group.size, head_dim).transpose(1, 2).flatten(0, 1)
+    return seen.reshape(num_requests, num_heads, group.size, head_dim).transpose(1, 2).flatten(0, 1)

@@ -23,6 +23,8 @@ class Detokenizer:
         self.stream = DecodeStream(ids=list(prompt_token_ids), skip_special_tokens=params.skip_special_tokens)
         self.text = ""
         self.num_tokens = 0
+        # What may turn out to begin a stop string is shown when it has not.
+        self.held_back = 0 if params.include_stop_str_in_output else max(map(len, params.stop), default=1) - 1
         self.close_up = {} if params.skip_special_tokens or params.spaces_between_special_tokens else {
             token_id: token.content for token_id, token in tokenizer.get_added_tokens_decoder().items()}
         self.after_special = False
@@ -74,9 +76,8 @@ class Detokenizer:
         return stop
 
     def visible(self, finished: bool) -> str:
-        """The text that can be shown: what may turn out to begin a stop string is held back until the end."""
-        held_back = 0 if finished or self.params.include_stop_str_in_output else max(map(len, self.params.stop), default=1) - 1
-        return self.text[:-held_back] if held_back else self.text
+        """The text that can be shown: all of it at the end."""
+        return self.text if finished or not self.held_back else self.text[:-self.held_back]
 
 
 def decode_alone(tokenizer: Tokenizer, token_id: int, before: Sequence[int]) -> str:

@@ -63,5 +63,6 @@ class ModelRunner:
         for share in output.scheduled:
             token_ids += requests[share.request_id].token_ids[share.num_computed_tokens:share.num_computed_tokens + share.num_tokens]
         request_ids, _, num_new, num_computed, _ = zip(*output.scheduled)
-        batch = AttentionBatch.at(numpy.array(num_new), numpy.array(num_computed), self.block_tables.of(request_ids), self.block_size, self.device)
+        batch = AttentionBatch.at(numpy.array(num_new), numpy.array(num_computed), self.block_tables.of(request_ids), self.block_size,
+                                  self.device, self.caches[0].dtype)
         return torch.tensor(token_ids, device=self.device), batch.positions, batch

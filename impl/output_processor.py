@@ -3,7 +3,7 @@
 Mirrors `v1/engine/output_processor.py::OutputProcessor` and `v1/engine/logprobs.py::LogprobsProcessor`.
 """
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from tokenizers import Tokenizer
 
@@ -94,7 +94,10 @@ class OutputProcessor:
             child.family.remove(request_id)
             if not child.family:
                 del self.families[child.output.request_id]
-        return replace(child.output, outputs=[replace(child.completion)], finished=not child.family)
+        told, so_far = child.output, child.completion
+        return RequestOutput(told.request_id, told.prompt, told.prompt_token_ids, told.prompt_logprobs, [
+            CompletionOutput(so_far.index, so_far.text, so_far.token_ids, so_far.cumulative_logprob, so_far.logprobs,
+                             so_far.finish_reason, so_far.stop_reason)], not child.family, told.num_cached_tokens)
 
     def _of_prompt(self, child: _Child, ranked: list[Ranked]) -> list[dict[int, Logprob] | None]:
         """Nothing predicts the first token, so it has no logprob."""

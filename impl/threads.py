@@ -11,7 +11,7 @@ from time import perf_counter, thread_time
 import torch
 
 ALL = torch.get_num_threads()   # as OMP_NUM_THREADS, torch, or whoever imports this has chosen
-SMALL = 80_000_000      # multiplications: a millisecond or two, in pieces too small to share
+SMALL = 50_000_000      # multiplications: about a millisecond, in pieces too small to share
 CROWDED = 0.8           # a step that runs for less than this share of its time is kept off its core by somebody
 STEPS_ALONE = 100       # then this many steps have one thread, before all are tried again
 

@@ -35,8 +35,8 @@ MODEL = [
         "layers.py", "add_(self.eps)", "add_(1e-3)", "test_texts_of_the_corpus"),
     _of("heads-share-the-wrong-key",
         "Query head h reads KV head h modulo the number of KV heads, and not its neighbours' one.",
-        "attention.py", "queries = queries.reshape(len(queries), num_kv_heads, -1, head_dim)",
-        "queries = queries.reshape(len(queries), -1, num_kv_heads, head_dim).transpose(1, 2)", "test_the_best_token_behind_each_length"),
+        "attention.py", "queries = queries.reshape(num_requests, num_kv_heads, -1, head_dim)",
+        "queries = queries.reshape(num_requests, -1, num_kv_heads, head_dim).transpose(1, 2)", "test_the_best_token_behind_each_length"),
 ]
 
 RUNNER = [
@@ -126,7 +126,7 @@ TEXT = [
         "detokenizer.py", "max(0, len(self.text) - num_new - len(stop) + 1)", "max(0, len(self.text) - num_new)", "test_a_stop_string_across_tokens"),
     _of("nothing-held-back",
         "The beginning of a stop string is shown, and taken back when it has come to its end.",
-        "detokenizer.py", "return self.text[:-held_back] if held_back else self.text", "return self.text", "test_as_much_is_held_back_as_a_stop_string_is_long"),
+        "detokenizer.py", "return self.text if finished or not self.held_back else self.text[:-self.held_back]", "return self.text", "test_as_much_is_held_back_as_a_stop_string_is_long"),
     _of("stop-string-left-in",
         "The stop string stays in the text though nobody asked for it.",
         "detokenizer.py", "self.text = self.text[:end if self.params.include_stop_str_in_output else start]", "self.text = self.text[:end]",
