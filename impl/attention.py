@@ -25,14 +25,14 @@ class AttentionBatch:
     seq_lens: list[int]             # tokens per request, computed and in this step
     positions: torch.Tensor         # int64 [tokens]: of each token in its request
     slot_mapping: torch.Tensor      # int64 [tokens]: block id * block size + offset in the block
-    groups: list["Group"]           # the same requests, sorted by how they are attended to
+    groups: list["Group"]           # the same requests, neighbours with equally many new tokens together
 
     @classmethod
     def at(cls, num_new: numpy.ndarray, num_computed: numpy.ndarray, block_tables: numpy.ndarray, block_size: int,
            device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> "AttentionBatch":
         """`num_new` tokens [requests] after `num_computed` ones [requests], on the blocks of `block_tables` [requests, blocks].
 
-        `dtype`: of the queries.
+        `dtype`: of the queries. Fastest if requests with equally many tokens, new and computed, are neighbours.
 
         Once a step and in numpy, which is quicker than torch with small things; the layers share what comes out.
         """
@@ -41,13 +41,10 @@ class AttentionBatch:
         positions = numpy.arange(len(request)) - (query_start[:-1] - num_computed)[request]
         slots = block_tables[request, positions // block_size] * block_size + positions % block_size
         groups = []
-        for size in numpy.unique(num_new):
-            members = (num_new == size).nonzero()[0]
-            if len(members) > TOGETHER:     # neighbours are then of like lengths
-                members = members[num_computed[members].argsort(kind="stable")]
-            for some in numpy.array_split(members, -(-len(members) // TOGETHER)):
-                rows = (query_start[some, None] + numpy.arange(size)).ravel() if len(some) < len(num_new) else None
-                groups.append(Group.of(rows, int(size), num_computed[some] + size, block_tables[some], block_size, device, dtype))
+        for alike in numpy.split(numpy.arange(len(num_new)), numpy.diff(num_new).nonzero()[0] + 1):
+            for some in numpy.array_split(alike, -(-len(alike) // TOGETHER)):
+                rows = slice(query_start[some[0]], query_start[some[-1] + 1])
+                groups.append(Group.of(rows, int(num_new[some[0]]), (num_computed + num_new)[some], block_tables[some], block_size, device, dtype))
         return cls(query_start.tolist(), (num_computed + num_new).tolist(), torch.from_numpy(positions).to(device),
                    torch.from_numpy(slots).to(device), groups)
 
@@ -56,7 +53,7 @@ class AttentionBatch:
 class Group:
     """Requests with equally many new tokens, attended to in one call: first of all, those that decode."""
 
-    rows: torch.Tensor | None       # int64 [requests * size]: which of the step's tokens; None: all
+    rows: slice                     # which of the step's tokens
     size: int                       # new tokens per request
     slots: torch.Tensor             # int64 [requests * longest]: where the keys and values are
     is_causal: bool                 # nothing was computed before, so that the mask is a triangle
@@ -64,7 +61,7 @@ class Group:
     read: torch.Tensor | None = None    # memory for what is read; the next layer uses it again
 
     @classmethod
-    def of(cls, rows: numpy.ndarray | None, size: int, seq_lens: numpy.ndarray, block_tables: numpy.ndarray, block_size: int,
+    def of(cls, rows: slice, size: int, seq_lens: numpy.ndarray, block_tables: numpy.ndarray, block_size: int,
            device: torch.device | str, dtype: torch.dtype) -> "Group":
         tokens = numpy.arange(seq_lens.max())
         slots = block_tables[:, tokens // block_size] * block_size + tokens % block_size
@@ -75,7 +72,7 @@ class Group:
         seen = tokens <= last_seen
         is_causal = len(tokens) == size
         mask = None if is_causal or seen.all() else torch.from_numpy(numpy.where(seen, numpy.float32(0), numpy.float32(-numpy.inf))).to(device, dtype)
-        return cls(None if rows is None else torch.from_numpy(rows).to(device), size, torch.from_numpy(slots.ravel()).to(device), is_causal, mask)
+        return cls(rows, size, torch.from_numpy(slots.ravel()).to(device), is_causal, mask)
 
 
 def write_kv(cache: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, slot_mapping: torch.Tensor) -> None:
@@ -92,12 +89,7 @@ def paged_attention(queries: torch.Tensor, cache: torch.Tensor, batch: Attention
     `queries`: [tokens, heads, head_dim], and so is the result. Query head h reads KV
     head h // (heads / KV heads).
     """
-    if len(batch.groups) == 1:
-        return _attend(queries, cache, batch.groups[0])
-    result = torch.empty_like(queries)
-    for group in batch.groups:
-        result[group.rows] = _attend(queries[group.rows], cache, group)
-    return result
+    return torch.cat([_attend(queries[group.rows], cache, group) for group in batch.groups])
 
 
 def _attend(queries: torch.Tensor, cache: torch.Tensor, group: Group) -> torch.Tensor:

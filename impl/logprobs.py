@@ -3,12 +3,12 @@
 Mirrors `Sampler.gather_logprobs` of `v1/sample/sampler.py` and
 `v1/worker/gpu_model_runner.py::GPUModelRunner._get_prompt_logprobs_dict`.
 """
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import torch
 
-from impl.outputs import SchedulerOutput
+from impl.outputs import ScheduledRequest
 from impl.request import Request
 
 LogprobsMode = Literal["raw_logprobs", "raw_logits", "processed_logprobs", "processed_logits"]
@@ -40,10 +40,10 @@ class PromptLogprobs:
         self.mode = mode
         self.positions: dict[str, dict[int, Ranked]] = {}   # by request and position; a preempted prompt is computed and put down again
 
-    def collect(self, output: SchedulerOutput, requests: Mapping[str, Request], query_start: list[int], hidden: torch.Tensor,
+    def collect(self, shares: Sequence[ScheduledRequest], requests: Mapping[str, Request], query_start: list[int], hidden: torch.Tensor,
                 compute_logits: Callable[[torch.Tensor], torch.Tensor]) -> None:
         """Take what this step tells. `hidden` [tokens, hidden size] of the step; each request's tokens begin at `query_start`."""
-        for share, start in zip(output.scheduled, query_start):
+        for share, start in zip(shares, query_start):
             request = requests[share.request_id]
             count, first = request.sampling_params.prompt_logprobs, share.num_computed_tokens
             num_rows = min(share.num_tokens, request.num_prompt_tokens - 1 - first)     # the last token tells of the first one generated

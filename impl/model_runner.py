@@ -3,7 +3,8 @@
 It keeps the block tables and the KV cache; which tokens a request has, the request
 knows. Mirrors `v1/worker/gpu_model_runner.py::GPUModelRunner.execute_model`.
 """
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
 
 import numpy
 import torch
@@ -11,7 +12,7 @@ import torch
 from impl.attention import AttentionBatch
 from impl.block_tables import BlockTables
 from impl.layers import Linear
-from impl.outputs import RUNNING, SchedulerOutput
+from impl.outputs import RUNNING, ScheduledRequest, SchedulerOutput
 from impl.request import Request
 from impl.sampler import Sampled, Sampler
 from impl.threads import Threads
@@ -35,11 +36,12 @@ class ModelRunner:
         self._follow(output)
         if not output.scheduled:
             return {}
-        token_ids, positions, batch = self._prepare(output, requests)
+        shares = sorted(output.scheduled, key=attrgetter("num_tokens", "num_computed_tokens"))     # who is alike is attended to together
+        token_ids, positions, batch = self._prepare(shares, requests)
         with self.threads.for_step(len(token_ids) * self.num_products):
             hidden = self.model(token_ids, positions, self.caches, batch)
-        self.sampler.prompt_logprobs.collect(output, requests, batch.query_start, hidden, self.model.compute_logits)
-        done = [(row - 1, requests[share.request_id]) for share, row in zip(output.scheduled, batch.query_start[1:])
+        self.sampler.prompt_logprobs.collect(shares, requests, batch.query_start, hidden, self.model.compute_logits)
+        done = [(row - 1, requests[share.request_id]) for share, row in zip(shares, batch.query_start[1:])
                 if share.num_computed_tokens + share.num_tokens == requests[share.request_id].num_tokens]
         if not done:
             return {}
@@ -57,12 +59,12 @@ class ModelRunner:
             elif share.new_block_ids:
                 self.block_tables.append(share.request_id, share.new_block_ids)
 
-    def _prepare(self, output: SchedulerOutput, requests: Mapping[str, Request]) -> tuple[torch.Tensor, torch.Tensor, AttentionBatch]:
+    def _prepare(self, shares: Sequence[ScheduledRequest], requests: Mapping[str, Request]) -> tuple[torch.Tensor, torch.Tensor, AttentionBatch]:
         """The token ids [tokens], positions [tokens] and places of a step, all requests one after the other."""
         token_ids: list[int] = []
-        for share in output.scheduled:
+        for share in shares:
             token_ids += requests[share.request_id].token_ids[share.num_computed_tokens:share.num_computed_tokens + share.num_tokens]
-        request_ids, _, num_new, num_computed, _ = zip(*output.scheduled)
+        request_ids, _, num_new, num_computed, _ = zip(*shares)
         batch = AttentionBatch.at(numpy.array(num_new), numpy.array(num_computed), self.block_tables.of(request_ids), self.block_size,
                                   self.device, self.caches[0].dtype)
         return torch.tensor(token_ids, device=self.device), batch.positions, batch

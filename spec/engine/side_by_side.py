@@ -14,7 +14,9 @@ from reference.vllm_llm import BLOCK_SIZE, vllm_llm
 MODELS = ("qwen3", "llama")
 LIMITS = {"num_gpu_blocks_override": 49, "max_model_len": 512, "max_num_batched_tokens": 256, "max_num_seqs": 16}
 NOISE = 5e-5    # two ways to add up the same float32 logits differ by less
+GREEDY = SamplingParams(temperature=0, max_tokens=12)
 
+needs_torch = pytest.mark.skipif(find_spec("torch") is None, reason="there is no torch here to run a model with; 'make spec' installs it")
 needs_vllm = pytest.mark.skipif((find_spec("vllm") is None or find_spec("torch") is None) and not os.environ.get("CI"),
                                 reason="UNTESTED: the engine claims ask the real vLLM; 'make spec' installs it")
 
@@ -35,6 +37,18 @@ def ours(model: str, prompts: list, params: SamplingParams | list[SamplingParams
 
 def theirs(model: str, prompts: list, params: SamplingParams | list[SamplingParams]) -> list[RequestOutput]:
     return vllm_llm(folder(model), **LIMITS).generate(prompts, params)
+
+
+def told(outputs: list[RequestOutput]) -> list[tuple]:
+    """What users go by, sequence by sequence."""
+    return [(done.index, done.token_ids, done.text, done.finish_reason, done.stop_reason) for output in outputs for done in output.outputs]
+
+
+def state(llm) -> tuple:
+    """All of our engine that a refused request could have changed."""
+    scheduler = llm.engine.scheduler
+    return (list(scheduler.requests), len(scheduler.waiting), len(scheduler.running), list(scheduler.block_manager.free_blocks),
+            sorted(llm.engine.output_processor.children), sorted(llm.engine.output_processor.families), scheduler.finished_req_ids)
 
 
 def token_prompts(model: str) -> list[dict]:
