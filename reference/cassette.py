@@ -35,7 +35,7 @@ def save(run: Run, version: str) -> Path:
     header = {"format": FORMAT, "vllm": version, "recorded": None, "ended": run.ended, "error": run.error,
               "prefix_cache": run.prefix_cache, "workload": run.workload.to_json()}
     before = [None] + [step.updated_state for step in run.steps]
-    lines = [_write_step(step, state) for step, state in zip(run.steps, before)]
+    lines = [write_step(step, state) for step, state in zip(run.steps, before)]
     if isinstance(run, Generation):
         header["refused"] = run.refused
         lines = [step | ({"text": text} if text else {}) for step, text in zip(lines, run.stream)]
@@ -63,7 +63,7 @@ def load(workload: Workload | Prompts, version: str) -> tuple[Run, str] | None:
 
 def _read(workload: Workload | Prompts, lines: list[dict]) -> Run:
     header, steps = lines[0], [line for line in lines[1:] if "request" not in line]
-    told = (_read_steps(steps), header["ended"], header["error"], header["prefix_cache"])
+    told = (read_steps(steps), header["ended"], header["error"], header["prefix_cache"])
     if not isinstance(workload, Prompts):
         return Run(workload, "vllm", *told)
     outputs = [_read_request(line) for line in lines[1:] if "request" in line]
@@ -80,7 +80,7 @@ def newest_date(version: str) -> str | None:
     return max((header["recorded"] for header in headers), default=None)
 
 
-def _write_step(step: Step, before: State | None) -> dict:
+def write_step(step: Step, before: State | None) -> dict:
     """Only what is not empty; a state only if it is another than that before."""
     lines = {
         "scheduled": [[*share[:4], write_ids(share.new_block_ids)] for share in step.scheduled],
@@ -98,7 +98,7 @@ def _without_end(values: list) -> list:
     return values
 
 
-def _read_steps(lines: list[dict]) -> list[Step]:
+def read_steps(lines: list[dict]) -> list[Step]:
     steps: list[Step] = []
     for index, data in enumerate(lines):
         state = _read_state(data["state"]) if "state" in data else steps[-1].updated_state

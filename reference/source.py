@@ -1,9 +1,11 @@
 """Finding a definition in a source file, without importing it: `file::Class.method`."""
 import ast
+import functools
 from importlib.util import find_spec
 from pathlib import Path
 
 OURS = Path(__file__).parent.parent
+LONGEST = 400       # lines of a definition that are shown
 
 
 def vllm_folder() -> Path | None:
@@ -14,16 +16,31 @@ def vllm_folder() -> Path | None:
 
 def locate(source: str, folder: Path) -> tuple[Path, int] | None:
     """The file and line where `file::Class.method` is defined in `folder`; None if it is not there."""
+    node = _find(source, folder)
+    return node and (folder / source.partition("::")[0], getattr(node, "lineno", 1))
+
+
+@functools.cache
+def excerpt(source: str) -> dict | None:
+    """A definition in the installed vLLM with its lines: {"of", "path", "line", "text"}; None if it is not there."""
+    folder = vllm_folder()
+    node = folder and _find(source, folder)
+    if not node or not hasattr(node, "lineno"):
+        return None
+    file = source.partition("::")[0]
+    lines = (folder / file).read_text().splitlines()[node.lineno - 1:node.end_lineno]
+    return {"of": source, "path": f"vllm/{file}", "line": node.lineno, "text": "\n".join(lines[:LONGEST] + ["…"] * (len(lines) > LONGEST))}
+
+
+def _find(source: str, folder: Path) -> ast.AST | None:
     file, _, name = source.partition("::")
     path = folder / file
     if not path.is_file():
         return None
-    node: ast.AST = ast.parse(path.read_text())
+    node: ast.AST | None = ast.parse(path.read_text())
     for part in filter(None, name.split(".")):
-        node = next((child for child in ast.iter_child_nodes(node) if part in _names(child)), None)
-        if node is None:
-            return None
-    return path, getattr(node, "lineno", 1)
+        node = node and next((child for child in ast.iter_child_nodes(node) if part in _names(child)), None)
+    return node
 
 
 def _names(node: ast.AST) -> list[str]:

@@ -13,6 +13,8 @@ from reports import job_summary, tally
 from reports.page import write_page
 from reports.run_file import RunFile, read
 
+PAGES_KEPT = 10
+
 
 def pytest_addoption(parser):
     parser.getgroup("inferlab").addoption("--no-report", action="store_true", help="write no run file and no page")
@@ -30,6 +32,7 @@ class Recorder:
         self.config = config
         self.folder = config.rootpath / "reports"
         self.events: list[dict] = []
+        self.sources: set[str] = set()
         self.unfinished: dict[str, dict] = {}   # by test: what its set-up and its call came to
         self.run: RunFile | None = None
         self.files = not (config.option.no_report or config.option.collectonly)
@@ -88,8 +91,16 @@ class Recorder:
                                folder=os.path.relpath(params.dir, self.config.rootpath))
 
     def _finish(self, event: dict) -> None:
-        self.events.append(event)
         self._write(self._open)
+        source = event.pop("source", None)
+        if source and source["of"] not in self.sources:     # many claims are about the same place
+            self.sources.add(source["of"])
+            self._append({"type": "source", **source})
+        # Only the page shows the runs, and reads them from the file.
+        self.events.append({name: value for name, value in event.items() if name != "runs"})
+        self._append(event)
+
+    def _append(self, event: dict) -> None:
         if self.run:
             self._write(lambda: self.run.append(event))
 
@@ -100,6 +111,8 @@ class Recorder:
         run = read(self.run.path)
         for page in (self.run.path.with_suffix(".html"), self.folder / "latest.html"):
             write_page(run, page)
+        for page in sorted(self.folder.glob("runs/*.html"))[:-PAGES_KEPT]:      # `python -m reports RUNFILE` makes any again
+            page.unlink(missing_ok=True)
 
     def _write(self, action) -> None:
         """A disk that is full or read-only costs the report, never the run."""

@@ -1,7 +1,8 @@
 """The run file: one run of the suite as JSON lines, only ever appended to.
 
     {"type": "header", "format": 1, "started": …, "command": […], "folder": ".", "machine": {…}, "python": …, "lab": {…}}
-    {"type": "claim", "nodeid": …, "outcome": …, "duration": …, "sentence": …, "verdict": …, …}
+    {"type": "source", "of": "v1/core/sched/scheduler.py::Scheduler.schedule", "path": …, "line": …, "text": …}
+    {"type": "claim", "nodeid": …, "outcome": …, "duration": …, "sentence": …, "verdict": …, "runs": […], …}
     {"type": "test", "nodeid": …, "outcome": …, "duration": …}
     {"type": "footer", "ended": …, "exit_status": 0, "verdicts": {…}, "tests": {…}}
 
@@ -67,6 +68,11 @@ class Run:
     @property
     def claims(self) -> list[dict]:
         return [event for event in self.events if event["type"] == "claim"]
+
+    @property
+    def sources(self) -> dict[str, dict]:
+        """Where vLLM decides what the claims are about, by the name the claims give it."""
+        return {event["of"]: event for event in self.events if event["type"] == "source"}
 
     @property
     def tests(self) -> list[dict]:

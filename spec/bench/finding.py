@@ -11,6 +11,7 @@ from reference.generate import Generation, OurGenerator, generate
 from reference.play import OurEngine, play
 from reference.prompts import Prompts
 from reference.source import locate, vllm_folder
+from reference.timeline import beside
 from reference.trace import RUNNING, Run, Step
 from reference.workload import Workload
 from spec.bench.agreement import generate_beside, says
@@ -43,6 +44,7 @@ def describe(judgement: Judgement, package: ModuleType, reference: Reference, no
         "theirs": _in_words(judgement.divergence.theirs) if judgement.divergence else "",
         "rows": rows, "ours_reasons": list(our_steps[step].reasons) if step is not None and step < len(our_steps) else [],
         "workload": workload.source(), "shrunk": shrunk.source() if shrunk else None,
+        "run": beside(judgement.ours[judgement.which], judgement.theirs[judgement.which]) if shrunk else judgement.which,
         "source": source_line(judgement.claim.vllm), "advice": advice, "next": command, "remedy": None}
 
 

@@ -15,6 +15,8 @@ from reference.choose import MODES, Answer, NoReference, Reference
 from reference.generate import Generation, OurGenerator, generate
 from reference.play import OurEngine, play
 from reference.prompts import Prompts
+from reference.source import excerpt
+from reference.timeline import beside
 from reference.trace import Run
 from reference.workload import Workload
 from spec.bench.agreement import agreement, first_difference, generate_beside
@@ -136,7 +138,7 @@ class BenchOfTest:
         record = self.item.lab_claim = {
             "sentence": claim.sentence, "theme": claim.theme, "sequences": [], "vllm": claim.vllm, "about": list(claim.about), "verdict": "ERROR",
             "misconception": claim.misconception, "known_divergence": known._asdict() if known else None,
-            "engine": self.bench.name, "workload": "\n\n".join(workload.source() for workload in claim.on), "finding": None,
+            "engine": self.bench.name, "source": excerpt(claim.vllm), "runs": [], "workload": "\n\n".join(workload.source() for workload in claim.on), "finding": None,
             "reference": {"mode": "none", "version": reference.version, "date": ""}}
         if missing := self.bench.lacks(claim):
             return self._untested(record, missing)
@@ -147,6 +149,7 @@ class BenchOfTest:
         record["reference"] = {"mode": answers[0].mode, "version": answers[0].version, "date": answers[0].date}
         judgement = judge(claim, [self.bench.beside(asked, answer.run) for asked, answer in zip(claim.on, answers)], answers)
         record["verdict"] = str(judgement.verdict)
+        record["runs"] = [beside(ours, theirs) for ours, theirs in zip(judgement.ours, judgement.theirs)]
         record["sequences"] = [{"key": theirs.workload.key, "dtype": theirs.workload.limits["dtype"], **asdict(agreement(ours, theirs))}
                                for ours, theirs in zip(judgement.ours, judgement.theirs) if isinstance(theirs, Generation)]
         complaint = self._complaint(judgement, known)

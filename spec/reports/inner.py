@@ -19,6 +19,8 @@ def pytest_runtest_makereport(item, call):
         report.claim = {
             "sentence": item.name, "theme": "scheduler/" + item.function.verdict.lower(), "about": ["preemption"],
             "verdict": item.function.verdict, "misconception": False, "known_divergence": None, "workload": "workload(9)",
+            "source": {"of": "core.py::schedule", "path": "vllm/core.py", "line": 7, "text": "def schedule(): ..."},
+            "runs": [{"ours": None, "theirs": {"engine": "vllm", "ended": "finished", "error": None, "limits": {}, "requests": [], "steps": []}}],
             "finding": {"headline": "a | b < c", "remedy": "make record", "rows": [
                 {"step": 7, "differs": True, "ours": ["a"], "theirs": ["b"]}]} if item.function.verdict != "CONFIRMED" else None}
     return report

@@ -16,9 +16,12 @@ def test_each_test_is_one_event(tmp_path, workers):
     told = output_of(pytest_in(tmp_path, *workers, GITHUB_STEP_SUMMARY=str(summary)))
     [path] = run_files(tmp_path)
     run = read(path)
-    events = {event["nodeid"].partition("::")[2]: event for event in run.events}
+    events = {event["nodeid"].partition("::")[2]: event for event in run.claims + run.tests}
 
-    assert len(run.events) == len(events) == len(OUTCOMES), told
+    assert len(run.claims + run.tests) == len(events) == len(OUTCOMES), told
+    assert run.sources == {"core.py::schedule": {"type": "source", "of": "core.py::schedule", "path": "vllm/core.py", "line": 7, "text": "def schedule(): ..."}}
+    assert len(run.events) == len(OUTCOMES) + 1, "the source that four claims are about is told once"
+    assert events["test_one"]["runs"][0]["theirs"]["engine"] == "vllm" and "source" not in events["test_one"]
     assert {name: event["outcome"] for name, event in events.items()} == OUTCOMES
     assert [event["type"] for event in map(events.get, ["test_one", "test_four", "test_ordinary"])] == ["claim", "claim", "test"]
     assert events["test_three"]["finding"]["rows"] == [{"step": 7, "differs": True, "ours": ["a"], "theirs": ["b"]}]
@@ -66,6 +69,17 @@ def test_a_file_that_cannot_be_collected_is_told(tmp_path):
     run = read(newest(tmp_path / "reports/runs"))
     assert [(event["nodeid"], event["outcome"]) for event in run.events] == [("test_inner.py", "error")]
     assert "nothing_of_that_name" in run.events[0]["longrepr"] and run.footer["exit_status"] == 2
+
+
+def test_the_pages_of_the_last_runs_are_kept_and_all_run_files(tmp_path):
+    runs = tmp_path / "reports/runs"
+    runs.mkdir(parents=True)
+    for day in range(1, 15):
+        (runs / f"202601{day:02}-120000-1.jsonl").write_text("")
+        (runs / f"202601{day:02}-120000-1.html").write_text("")
+    output_of(pytest_in(tmp_path, "-k", "test_one"))
+    assert len(run_files(tmp_path)) == 15
+    assert [path.name[:8] for path in sorted(runs.glob("*.html"))[:-1]] == [f"202601{day:02}" for day in range(6, 15)]
 
 
 def test_from_a_folder_below_the_report_is_found(tmp_path):
