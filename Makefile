@@ -10,6 +10,8 @@ REFERENCE ?= live
 ARGS      ?=
 N         ?= 20000
 SEED      ?=
+ENGINE    ?= both
+CLAIM     ?=
 
 # Another interpreter than .venv's is its owner's business: nothing is installed there.
 ENV    := $(if $(filter .venv/bin/python,$(PY)),setup)
@@ -17,7 +19,7 @@ PYTEST  = $(PY) -m pytest
 FUZZ    = $(PY) -m spec.fuzz --workloads $(N) $(if $(SEED),--seed $(SEED))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup spec test test-recorded record fuzz museum coverage bench report doctor lint-workflows clean
+.PHONY: help setup spec test test-recorded record fuzz museum coverage bench bench-page report live progress log export browser doctor lint-workflows clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,12 +52,31 @@ coverage: $(ENV) ## branch coverage of impl under the fuzzer: N=20000
 museum: $(ENV) ## real bugs put into impl: each must make a claim fail
 	@$(PY) -m spec.museum
 
-bench: $(ENV) ## our scheduler's speed against vLLM's
+bench: $(ENV) ## our speed against vLLM's, and a page of it beside earlier runs
 	@mkdir -p reports/runs
-	@$(PYTEST) spec/benchmarks/bench_*.py --benchmark-only --benchmark-json=reports/runs/bench.json $(ARGS)
+	@$(PYTEST) spec/benchmarks/bench_*.py --benchmark-only --benchmark-json=reports/runs/bench-$$(date +%Y%m%d-%H%M%S).json $(ARGS); \
+	    status=$$?; $(PY) -m reports.benchmarks; exit $$status
+
+bench-page: ## the benchmarks as a page
+	@$(PY) -m reports.benchmarks
 
 report: $(ENV) ## write the page of the newest run, and say where it is
 	@$(PY) -m reports
+
+live: $(ENV) ## watch an engine while it works, in a browser on this machine: ENGINE=both
+	@$(PY) -m spec.live --engine $(ENGINE)
+
+progress: ## what you have explored, and how often your predictions held
+	@$(PY) -m reports.progress
+
+log: ## begin an entry of your log-book: CLAIM=spec/…::test_…
+	@$(PY) -m reports.log_book new "$(CLAIM)"
+
+export: ## the newest run of a claim for Perfetto and chrome://tracing: CLAIM=spec/…::test_…
+	@$(PY) -m reports.perfetto --claim "$(CLAIM)"
+
+browser: $(ENV) ## install a Chromium for the tests of the pages, if the system has none
+	@command -v chromium chromium-browser google-chrome >/dev/null || $(PY) -m playwright install chromium
 
 doctor: ## what is installed, which reference is available, what to do about the rest
 	@$$(command -v $(PY) || echo python3) -m reference.doctor
@@ -63,6 +84,6 @@ doctor: ## what is installed, which reference is available, what to do about the
 lint-workflows: $(ENV) ## check .github/workflows
 	@$(PYTEST) spec/house/test_workflows.py
 
-clean: ## delete caches and run files (the environments stay)
+clean: ## delete caches and run files, and with them what you have explored (environments and predictions stay)
 	@rm -rf .pytest_cache .hypothesis .benchmarks .coverage .coverage.* htmlcov reports/runs reports/latest.html
 	@find . -path './.venv*' -prune -o -name __pycache__ -type d -exec rm -rf {} +

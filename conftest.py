@@ -1,2 +1,2 @@
-"""The lab's two plugins: the bench, which asks both engines, and the reports, which write down what it says."""
-pytest_plugins = ["spec.bench.plugin", "reports.plugin"]
+"""The lab's plugins: the bench, which asks both engines, predictions, which are asked for before, and the reports, which write down what is said."""
+pytest_plugins = ["spec.bench.plugin", "spec.bench.predict", "reports.plugin"]

@@ -1,6 +1,8 @@
 """Prints the benchmarks' own table at the end: two engines side by side, which pytest-benchmark's has no column for."""
 import os
 import platform
+from importlib.metadata import version
+from importlib.util import find_spec
 
 import cpuinfo
 
@@ -8,6 +10,10 @@ from reference.vllm_scheduler import installed_version
 
 
 TITLES = {"scheduler benchmark": "schedule + update_from_output", "engine benchmark": "LLM.generate on the CPU"}
+
+
+def pytest_benchmark_update_machine_info(machine_info):
+    machine_info |= {"vllm": installed_version(), **{name: version(name) for name in ("torch", "triton") if find_spec(name)}}
 
 
 def pytest_terminal_summary(terminalreporter):
