@@ -1,35 +1,47 @@
-"""The page of a run: one HTML file that needs no network and no server, made from the run file alone."""
-import base64
-import hashlib
+"""The page of a run: one HTML file that needs no network and no server, made from the run file alone.
+
+Everything a run says travels as packed data and becomes text in the browser (`page/dom.js`).
+"""
 from collections import Counter
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from string import Template
 
-from reports import tally
-from reports.claim_html import claim_html, log, mark
+from reports import bundle, tally
+from reports.claim_data import claims_data, log_of, short_ids
+from reports.compare import compare, previous
 from reports.markup import text
+from reports.packed import Pieces, packed
 from reports.run_file import Run
 
 HERE = Path(__file__).parent
+FRAME, STYLE, ENTRY = HERE / "page.html", HERE / "page" / "page.css", HERE / "page" / "main.js"
 
 
-def write_page(run: Run, path: Path) -> None:
-    path.write_text(page(run), encoding="utf-8", errors="replace")
+class NoSuchClaim(ValueError):
+    """A page of one claim was wanted, and the run has no such claim."""
 
 
-def page(run: Run) -> str:
-    """The whole page. Every text of the run passes through `markup.text` on its way."""
-    style, script = ((HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    verdict = _verdict(run)
-    return Template((HERE / "page.html").read_text(encoding="utf-8")).substitute(
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        style=style, script=script, title=text(verdict), verdict=text(verdict), state=_state(run), facts=_facts(run),
-        strip=_strip(run.claims), notice=_notice(run.claims), failures=_failures(run.claims),
-        themes=_themes(run.claims), tests=_tests(run.tests), run_file=text(run.path.name))
+def write_page(run: Run, path: Path, only: str | None = None) -> None:
+    path.write_text(page(run, previous(run), only), encoding="utf-8", errors="replace")
 
 
-def _verdict(run: Run) -> str:
+def page(run: Run, before: Run | None = None, only: str | None = None) -> str:
+    """The whole page. `before`: an earlier run to compare with; `only`: the node id of the one claim to show."""
+    if only:
+        run, before = _alone(run, only), None
+    pieces = Pieces()
+    fill = {"title": text(verdict(run)), "run_file": text(run.path.name)}
+    frame = len(bundle.html(FRAME, [STYLE], ENTRY, pieces="", **fill))
+    told = {
+        "verdict": verdict(run), "warning": _warning(run), "facts": _facts(run), "remedy": tally.remedy(run.claims),
+        "kinds": [kind._asdict() for kind in tally.KINDS], "counts": [(kind.key, number) for kind, number in tally.count(run.claims)],
+        "since": _since(before, run), "sequences": tally.sequences(run.claims), "claims": claims_data(run, pieces, frame), "tests": _tests(run.tests)}
+    pieces.add(packed(told), "run")
+    return bundle.html(FRAME, [STYLE], ENTRY, pieces=pieces.html(), **fill)
+
+
+def verdict(run: Run) -> str:
     """The one sentence on top."""
     untested = sum(tally.kind_of(claim).side == tally.OPEN for claim in run.claims)
     failed = sum(tally.failed(claim) and tally.kind_of(claim).side != tally.OPEN for claim in run.claims)
@@ -47,16 +59,24 @@ def _verdict(run: Run) -> str:
     return said + ("." if run.complete else " so far.")
 
 
-def _state(run: Run) -> str:
-    """A word of warning about a run that did not end as runs do."""
+def _alone(run: Run, nodeid: str) -> Run:
+    """The same run, as if it had had this one claim."""
+    events = [event for event in run.events if event["type"] == "source" or event["type"] == "claim" and event["nodeid"] == nodeid]
+    if not any(event["type"] == "claim" for event in events):
+        raise NoSuchClaim(f"{run.path.name} has no claim {nodeid}: copy the name from its page, under Test")
+    return replace(run, events=events)
+
+
+def _warning(run: Run) -> str:
+    """A word about a run that did not end as runs do."""
     if not run.complete:
-        return '<p class="warning">This run has not come to its end. What follows is what it had found so far.</p>'
+        return "This run has not come to its end. What follows is what it had found so far."
     if run.footer.get("exit_status") not in (0, 1):
-        return f'<p class="warning">This run was interrupted (pytest ended with status {text(run.footer.get("exit_status"))}).</p>'
+        return f"This run was interrupted (pytest ended with status {run.footer.get('exit_status')})."
     return ""
 
 
-def _facts(run: Run) -> str:
+def _facts(run: Run) -> list[tuple[str, str]]:
     lab, machine = run.header.get("lab") or {}, run.header.get("machine") or {}
     reference = lab.get("reference") or {}
     asked = " ".join(str(part) for part in (reference.get("mode"), reference.get("date")) if part)
@@ -70,7 +90,7 @@ def _facts(run: Run) -> str:
                                             _number(machine["cpus"], "CPU") if machine.get("cpus") else ""])),
         "Python": run.header.get("python"),
     }
-    return "".join(f"<div><dt>{name}</dt><dd>{text(value)}</dd></div>" for name, value in facts.items() if value)
+    return [(name, value) for name, value in facts.items() if value]
 
 
 def _started(run: Run) -> str:
@@ -82,65 +102,22 @@ def _started(run: Run) -> str:
     return f"{started:%Y-%m-%d %H:%M:%S}" + ("" if took is None else f" · took {took:,.0f} s")
 
 
-def _strip(claims: list[dict]) -> str:
-    """The counts, which are the filter as well."""
-    if not claims:
-        return ""
-    counts = tally.count(claims)
-    bar = "".join(f'<i class="{kind.key}" style="flex-grow:{number}"></i>' for kind, number in counts if number)
-    chips = "".join(
-        f'<label class="chip {kind.key}{"" if number else " none"}" title="{text(kind.meaning)}">'
-        f'<input type="checkbox" value="{kind.key}" {"checked" if number else "disabled"}>{mark(kind)}'
-        f"<b>{number}</b> <span>{text(kind.name if number == 1 else kind.many)}</span></label>" for kind, number in counts)
-    return (f'<div class="bar" aria-hidden="true">{bar}</div>'
-            f'<form class="filter" role="search"><fieldset><legend>Show claims with the verdict</legend>{chips}</fieldset>'
-            '<label class="find"><span>Find</span><input type="search" placeholder="a word, a theme, a file of vLLM" '
-            'autocomplete="off"><kbd>/</kbd></label><output class="shown" aria-live="polite"></output></form>')
+def _since(before: Run | None, run: Run) -> dict | None:
+    """What has changed since an earlier run, in lists to unfold."""
+    if before is None:
+        return None
+    change, here = compare(before, run), short_ids([claim["nodeid"] for claim in run.claims])
+    groups = {"No longer hold": change.broken, "Hold again": change.mended, "Have another verdict": change.other,
+              "New": change.new, "Gone": change.gone}
+    return {"sentence": change.sentence, "groups": [
+        {"title": f"{title} ({len(entries)})", "claims": [{"id": here.get(nodeid), "sentence": sentence, "was": was, "is": now}
+                                                          for nodeid, sentence, was, now in entries]} for title, entries in groups.items()]}
 
 
-def _notice(claims: list[dict]) -> str:
-    remedy = tally.remedy(claims)
-    return f'<p class="warning"><b>To test what is untested:</b> {text(remedy)}</p>' if remedy else ""
-
-
-def _failures(claims: list[dict]) -> str:
-    failed = [claim for claim in claims if tally.failed(claim)]
-    if not failed:
-        return ""
-    return f'<section class="failures"><h2>Needs a look <small>{len(failed)}</small></h2>{_list(failed)}</section>'
-
-
-def _themes(claims: list[dict]) -> str:
-    """Each theme with those of its claims that are not shown above."""
-    themes: dict[str, list[dict]] = {}
-    for claim in claims:
-        themes.setdefault(str(claim.get("theme") or "claims"), []).append(claim)
-    return "".join(_theme(name, themes[name]) for name in sorted(themes))
-
-
-def _theme(name: str, claims: list[dict]) -> str:
-    rest = [claim for claim in claims if not tally.failed(claim)]
-    above = len(claims) - len(rest)
-    more = f", {above} of them above" if above else ""
-    if not rest:
-        return ""
-    title = "<i>/</i>".join(map(text, name.split("/")))
-    return f'<section class="theme"><h2>{title} <small>{_number(len(claims), "claim")}{more}</small></h2>{_list(rest)}</section>'
-
-
-def _list(claims: list[dict]) -> str:
-    return '<div class="claims">' + "".join(map(claim_html, claims)) + "</div>"
-
-
-def _tests(tests: list[dict]) -> str:
+def _tests(tests: list[dict]) -> dict:
     """Ordinary tests: their number, and those that failed."""
-    if not tests:
-        return ""
-    outcomes = Counter(test["outcome"] for test in tests)
-    line = ", ".join(f"{number} {text(outcome)}" for outcome, number in outcomes.most_common())
-    failed = "".join(f'<details class="test" open><summary>{text(test["nodeid"])}</summary>{log(test.get("longrepr", ""))}</details>'
-                     for test in tests if tally.failed(test))
-    return f'<section class="tests"><h2>Other tests <small>{line}</small></h2>{failed}</section>'
+    return {"counts": Counter(test["outcome"] for test in tests).most_common(),
+            "failed": [{"nodeid": test["nodeid"], "longrepr": log_of(test)} for test in tests if tally.failed(test)]}
 
 
 def _number(number: int, what: str) -> str:

@@ -174,7 +174,7 @@ def _ids(ids: tuple[int, ...]) -> str:
 
 def _in_words(value) -> str:
     """One side of a difference, short enough for a line."""
-    if isinstance(value, tuple) and value and isinstance(value[0], ScheduledRequest):
+    if isinstance(value, tuple) and value and hasattr(value[0], "num_computed_tokens"):     # of whatever engine's own class
         return "; ".join(map(_share, value))
     if isinstance(value, tuple):
         return " ".join(map(str, value)) or "nothing"

@@ -1,14 +1,20 @@
-"""The page: everything a run says is on it, and nothing a run says can become part of it."""
+"""The page as a file: what travels in it, how much, and that nothing a run says can become part of it. How it looks: `test_page_in_browser.py`."""
+import base64
+import json
+import re
+import zlib
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from reports import bundle
 from reports.job_summary import markdown
-from reports.page import page
+from reports.page import NoSuchClaim, page
 from reports.run_file import Run
+from spec.reports import real_runs
+from spec.reports.real_runs import VICTIM
 
-VOID = {"meta", "input", "br"}
 HOSTILE = {
     "script": "</script><img src=x onerror=alert(1)>",
     "style": "</style></pre></details>",
@@ -18,43 +24,41 @@ HOSTILE = {
     "emoji": "👩‍🚀🦙\ufe0f",
     "control": "\x00\x1b[31m\r\n\u2028",
     "half a character": "\ud800",
-    "long": "x" * 100_000,
+    "long": "x" * 1_000_000,
 }
 
 
 class Page(HTMLParser):
-    """The page as a tree would have it: tags that close what they opened, and the text between them."""
+    """What a browser gets: the tags, and the packed pieces by id."""
 
     def __init__(self, html):
         super().__init__()
-        self.open, self.tags, self.texts = [], [], []
+        self.tags, self.pieces, self.inside = [], {}, None
         self.feed(html)
         self.close()
-        assert not self.open, f"never closed: {self.open}"
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
+        self.inside = dict(attrs).get("id")
 
     def handle_endtag(self, tag):
-        assert self.open and self.open.pop() == tag, f"</{tag}> closes nothing"
+        self.inside = None
 
     def handle_data(self, data):
-        self.texts.append((self.open[-1] if self.open else None, data))
+        if self.inside:
+            self.pieces[self.inside] = json.loads(zlib.decompress(base64.b64decode(data)))
 
     @property
-    def text(self):
-        return "".join(data for tag, data in self.texts if tag not in ("script", "style"))
+    def run(self):
+        return self.pieces["run"]
 
-    def having(self, name):
-        return [attrs for tag, attrs in self.tags if name in (attrs.get("class") or "").split()]
+    def runs_of(self, claim):
+        return self.pieces[claim["runs"]]
 
 
 def claim(verdict="CONFIRMED", outcome="passed", text="b", **more):
     """A claim, every text of which is `text`."""
-    row = {"step": 7, "differs": True, "ours": [text, "same"], "theirs": ["same"]}
-    finding = {"headline": text, "step": 7, "what": text, "ours": text, "theirs": "6", "rows": [row], "ours_reasons": [text],
+    finding = {"headline": text, "step": 7, "what": text, "ours": text, "theirs": "6", "rows": [], "ours_reasons": [text],
                "shrunk": text, "source": text, "next": text, "remedy": text}
     return {"type": "claim", "nodeid": text, "outcome": outcome, "duration": 0.5, "sentence": text, "theme": text, "vllm": text,
             "about": [text], "verdict": verdict, "misconception": False, "known_divergence": None, "engine": text,
@@ -62,71 +66,102 @@ def claim(verdict="CONFIRMED", outcome="passed", text="b", **more):
             "finding": None if verdict == "CONFIRMED" else finding} | more
 
 
-def run_of(*events, footer=True, text="b"):
+def run_of(*events, footer=True, text="b", status=0):
     header = {"type": "header", "started": "2026-11-22T10:00:00+00:00", "command": ["pytest", text], "python": "3.11.7", "folder": text,
               "machine": {"platform": text, "architecture": "x86_64", "cpus": 2}, "lab": {"impl": text, "reference": {"version": text}}}
-    return Run(Path("run.jsonl"), header, list(events), {"type": "footer", "ended": "2026-11-22T10:00:09+00:00", "exit_status": 0} if footer else None)
+    ended = {"type": "footer", "ended": "2026-11-22T10:00:09+00:00", "exit_status": status}
+    return Run(Path("run.jsonl"), header, list(events), ended if footer else None)
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_text_stays_text(name):
-    def run(text):
-        known = {"reason": text, "link": "javascript:" + text}
-        broken = {"type": "test", "nodeid": text, "outcome": "failed", "duration": 0, "longrepr": text}
-        return run_of(claim(text=text), claim("DIVERGED", "failed", text), claim("DIVERGED", text=text, known_divergence=known), broken, text=text)
-
-    html = page(run(HOSTILE[name]))
-    # A theme's slashes are marks of the page's own, so the tame text has as many.
-    parsed, tame = Page(html), Page(page(run("/".join(["tame"] * (1 + HOSTILE[name].count("/"))))))
-    # The same text in every place: the page is that of a tame text, tag by tag, apart from the words that were found to differ.
-    assert [tag for tag, _ in parsed.tags if tag != "mark"] == [tag for tag, _ in tame.tags if tag != "mark"]
-    assert [sorted(attrs) for tag, attrs in parsed.tags if tag != "mark"] == [sorted(attrs) for tag, attrs in tame.tags if tag != "mark"]
+def test_hostile_text_travels_as_data(name):
+    text = HOSTILE[name]
+    broken = {"type": "test", "nodeid": text, "outcome": "failed", "duration": 0, "longrepr": text}
+    source = {"type": "source", "of": text, "path": text, "line": 1, "text": text}
+    html = page(run_of(claim(text=text), claim("DIVERGED", "failed", text), broken, source, text=text))
+    told, tame = Page(html), Page(page(run_of(claim(), claim("DIVERGED", "failed"))))
+    assert [tag for tag, _ in told.tags] == [tag for tag, _ in tame.tags]
+    assert {tag for tag, _ in told.tags if tag in ("script", "style")} == {"script", "style"}
+    assert told.run["claims"][1]["sentence"] == told.run["claims"][1]["finding"]["headline"] == text
+    assert told.pieces["sources"][text]["text"] == text
     html.encode("utf-8")
-    for invisible in "\x00\x1b\u202e\u2028":
-        assert invisible not in html
 
 
-@pytest.mark.parametrize("name", ["script", "template", "emoji", "long"])
-def test_hostile_text_is_shown_as_it_is(name):
-    assert HOSTILE[name] in Page(page(run_of(claim(text=HOSTILE[name])))).text
-
-
-def test_what_reorders_text_is_spelt_out():
-    assert r"مرحبا \u202eevil\u202c" in Page(page(run_of(claim(text=HOSTILE["right to left"])))).text
-
-
-def test_only_the_web_is_linked():
-    links = [attrs["href"] for address in ("https://example.org/1", "javascript:alert(1)", "file:///etc")
-             for tag, attrs in Page(page(run_of(claim("DIVERGED", known_divergence={"reason": "r", "link": address})))).tags if tag == "a"]
-    assert links == ["https://example.org/1"]
+def test_the_name_of_the_file_is_text():
+    assert "<b>&lt;" not in page(Run(Path("<b>.jsonl"))) and "&lt;b&gt;.jsonl" in page(Run(Path("<b>.jsonl")))
 
 
 def test_the_page_asks_for_nothing():
-    parsed = Page(page(run_of(claim("DIVERGED", "failed"))))
-    assert not [attrs for _, attrs in parsed.tags if {"src", "srcset", "href"} & attrs.keys()]
-    policy = next(attrs["content"] for _, attrs in parsed.tags if attrs.get("http-equiv") == "Content-Security-Policy")
-    assert policy.startswith("default-src 'none'") and "script-src 'sha256-" in policy
+    told = Page(page(real_runs.run()))
+    assert not [attrs for _, attrs in told.tags if {"src", "srcset", "href"} & attrs.keys()]
+    policy = next(attrs["content"] for _, attrs in told.tags if attrs.get("http-equiv") == "Content-Security-Policy")
+    assert policy.startswith("default-src 'none'") and "script-src 'sha256-" in policy and "connect-src 'none'" in policy
+    assert "unsafe-eval" not in policy and not re.search(r"script-src[^;]*unsafe-inline", policy)
 
 
-def test_what_failed_comes_first_and_is_open():
-    events = [claim(text="good"), claim("DIVERGED", "failed", "bad"), claim("REFUTED", text="belief", misconception=True)]
-    claims = [attrs for tag, attrs in Page(page(run_of(*events))).tags if "data-kind" in attrs]
-    assert [(attrs["data-kind"], "open" in attrs) for attrs in claims] == [("diverged", True), ("misconception", False), ("confirmed", False)]
+def test_modules_come_before_who_needs_them(tmp_path):
+    (tmp_path / "a.js").write_text('import { two } from "./b.js";\nconst own = 1;\nglobalThis.sum = own + two();\n')
+    (tmp_path / "b.js").write_text('import { own } from "./c.js";\nexport function two() { return own; }\n')
+    (tmp_path / "c.js").write_text("export const own = 2;\n")
+    code = bundle.script(tmp_path / "a.js")
+    assert "import" not in code and "export" not in code
+    assert code.index("const own = 2") < code.index("function two") < code.index("const own = 1")
 
 
 def test_a_finding_is_told_whole():
-    found = claim("DIVERGED", "failed", engine="impl", reference={"mode": "recorded", "version": "0.32.0", "date": "2026-11-22"}, finding={
-        "headline": "HEADLINE", "step": 7, "what": "free_blocks", "ours": "6 5 4", "theirs": "4 5 6", "ours_reasons": ["REASON"],
-        "rows": [{"step": 6, "differs": False, "ours": ["quiet"], "theirs": ["quiet"]},
-                 {"step": 7, "differs": True, "ours": ["free 6"], "theirs": ["free 4"]}],
-        "shrunk": "SHRUNK", "source": "scheduler.py:915", "next": "pytest NEXT", "remedy": "REMEDY"})
-    parsed = Page(page(run_of(found)))
-    for words in ("HEADLINE", "step 7 · free_blocks", "REASON", "SHRUNK", "scheduler.py:915", "pytest NEXT", "REMEDY", "≠ differs",
-                  "vLLM 0.32.0, recorded, 2026-11-22"):
-        assert words in parsed.text
-    assert len(parsed.having("differs")) == 1
-    marked = [data for tag, data in parsed.texts if tag == "mark"]
-    assert marked == ["6", "4", "4", "6", "6", "4"]  # of "6 5 4" and "4 5 6", then of the step
+    told = Page(page(real_runs.run()))
+    event = next(event for event in real_runs.events(True) if event.get("nodeid") == VICTIM)
+    shown = next(claim for claim in told.run["claims"] if claim["nodeid"] == VICTIM)
+    assert (shown["id"], shown["kind"], shown["failed"]) == (VICTIM.partition("::")[2], "diverged", True)
+    assert shown["finding"] == event["finding"] and shown["workload"] == event["workload"]
+    assert told.runs_of(shown) == {"runs": event["runs"], "shrunk": None}
+    source = next(event for event in real_runs.events(True) if event["type"] == "source" and event["of"] == shown["vllm"])
+    assert shown["source"] == {"path": source["path"], "line": source["line"]}
+    assert told.pieces["sources"][shown["vllm"]]["text"] == source["text"]
+
+
+def test_the_smallest_run_that_shows_it_comes_along():
+    event = next(event for event in real_runs.events(True) if event.get("nodeid") == VICTIM)
+    pair = event["runs"][1]
+    told = Page(page(run_of(event | {"finding": event["finding"] | {"run": pair}})))
+    assert told.runs_of(told.run["claims"][0])["shrunk"] == pair
+    assert "run" not in told.run["claims"][0]["finding"]
+
+
+def test_what_failed_has_its_runs_and_others_while_there_is_room(monkeypatch):
+    whole = Page(page(real_runs.run()))
+    assert all("runs" in claim for claim in whole.run["claims"])
+    monkeypatch.setattr("reports.claim_data.ROOM", 0)
+    told = Page(page(real_runs.run()))
+    for claim in told.run["claims"]:
+        assert ("runs" in claim) == claim["failed"]
+        assert ("missing" in claim) != claim["failed"]
+    left_out = next(claim for claim in told.run["claims"] if "missing" in claim)
+    assert left_out["missing"] == f"python -m reports reports/runs/run.jsonl --claim {left_out['nodeid']}"
+
+
+def test_equal_runs_travel_once():
+    event = real_runs.events(False)[-1]
+    told = Page(page(run_of(event, event | {"nodeid": "another"})))
+    assert len(told.pieces) == 3 and told.run["claims"][0]["runs"] == told.run["claims"][1]["runs"]
+
+
+def test_one_claim_alone():
+    told = Page(page(real_runs.run(), only=VICTIM))
+    assert [claim["nodeid"] for claim in told.run["claims"]] == [VICTIM]
+    assert told.run["verdict"] == "1 of 1 claim did not hold."
+    with pytest.raises(NoSuchClaim, match="has no claim nowhere::test"):
+        page(real_runs.run(), only="nowhere::test")
+
+
+def test_names_for_links_are_short_where_they_can_be():
+    events = [claim(nodeid=name) for name in ("a.py::test_x", "b.py::test_x", "b.py::test_y")]
+    assert [claim["id"] for claim in Page(page(run_of(*events))).run["claims"]] == ["a.py::test_x", "b.py::test_x", "test_y"]
+
+
+def test_of_a_long_log_the_end():
+    shown = Page(page(run_of(claim("ERROR", "failed", longrepr="x" * 1_000_000 + "THE ERROR")))).run["claims"][0]["longrepr"]
+    assert len(shown) < 21_000 and shown.endswith("THE ERROR")
 
 
 @pytest.mark.parametrize(("events", "footer", "sentence"), [
@@ -140,21 +175,24 @@ def test_a_finding_is_told_whole():
     ([], True, "No claim ran."),
 ])
 def test_the_sentence_on_top(events, footer, sentence):
-    parsed = Page(page(run_of(*events, footer=footer)))
-    assert [data for tag, data in parsed.texts if tag == "h1"] == [sentence]
+    assert Page(page(run_of(*events, footer=footer))).run["verdict"] == sentence
+
+
+def test_a_run_that_did_not_end_is_warned_of():
+    assert "not come to its end" in Page(page(run_of(claim(), footer=False))).run["warning"]
+    assert "status 2" in Page(page(run_of(claim(), status=2))).run["warning"]
+    assert Page(page(run_of(claim(), status=1))).run["warning"] == ""
 
 
 def test_the_counts_tell_beliefs_and_registered_divergences_apart():
     events = [claim(), claim("REFUTED", misconception=True), claim("REFUTED", "failed"), claim("DIVERGED", known_divergence={"reason": "r"}),
               claim("DIVERGED", "failed"), claim("CONFIRMED", "failed", misconception=True), claim("ERROR", "failed", longrepr="Traceback")]
-    parsed = Page(page(run_of(*events)))
-    boxes = {attrs["value"] for tag, attrs in parsed.tags if attrs.get("type") == "checkbox" and "checked" in attrs}
-    assert boxes == {"confirmed", "misconception", "refuted", "known", "diverged", "upheld", "error"}
-    assert "Traceback" in parsed.text
+    counts = dict(Page(page(run_of(*events))).run["counts"])
+    assert {key for key, number in counts.items() if number} == {"confirmed", "misconception", "refuted", "known", "diverged", "upheld", "error"}
 
 
 def test_a_header_without_facts_makes_a_page():
-    assert "No claim ran" in Page(page(Run(Path("run.jsonl")))).text
+    assert Page(page(Run(Path("run.jsonl")))).run["verdict"] == "No claim ran so far."
 
 
 def test_markdown_of_a_hostile_sentence_is_one_line_of_text():

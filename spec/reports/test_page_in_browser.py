@@ -1,0 +1,176 @@
+"""The page as a person uses it: opened from disk in a real Chromium, made from real runs of a broken engine."""
+import re
+
+import pytest
+
+from reports.page import page as page_of
+from spec.reports import real_runs
+from spec.reports.browser import browser, page, troubles  # noqa: F401  (fixtures)
+from spec.reports.real_runs import VICTIM
+
+SHORT = VICTIM.partition("::")[2]
+OPEN = '.claim:has-text("the request that was admitted last")'
+TIMELINE = "document.querySelector('.claim[open] .timeline').timeline"
+
+
+@pytest.fixture
+def opened(page, tmp_path):
+    """Open a run's page from disk."""
+    def go(run=None, hash="", **more):
+        path = tmp_path / "page.html"
+        path.write_text(page_of(run or real_runs.run(), **more), encoding="utf-8")
+        page.goto(f"file://{path}{hash}")
+        page.wait_for_selector("html[data-ready]")
+        return page
+    return go
+
+
+@pytest.fixture
+def victim(opened):
+    """The page at the claim on victims, its timelines drawn."""
+    found = opened(hash=f"#{SHORT}")
+    found.wait_for_selector(f"{OPEN} .timeline canvas")
+    return found
+
+
+def place(page):
+    return page.inner_text(f"{OPEN} .place")
+
+
+def fact(page, name):
+    """Both sides of one row at the cursor."""
+    row = page.locator(f"{OPEN} .fact-row:visible", has=page.locator(".fact", has_text=re.compile(f"^{name}")))
+    return row.locator("[data-side]").all_inner_texts()
+
+
+def test_the_first_screen_says_what_happened(opened):
+    page = opened()
+    assert page.inner_text("h1") == "17 of 33 claims did not hold."
+    assert page.title().startswith("17 of 33 claims did not hold.")
+    header = page.inner_text("header")
+    for words in ("vLLM 0.32.0 · recorded 2026-11-22", "Linux · x86_64 · 2 CPUs", "pytest spec/scheduler", "2026-11-23 02:11:00"):
+        assert words in header
+    assert page.inner_text(".chip.diverged").split() == ["≠", "17", "DIVERGED"]
+    assert page.locator(".failures .claim").count() == 17
+    assert page.locator(".failures .claim").first.get_attribute("open") is not None
+    assert page.locator(".theme .claim[open]").count() == 0
+    page.click(".overview > summary")
+    rows = [row.split() for row in page.locator(".overview tbody tr").all_inner_texts()]
+    assert [row[0] for row in rows] == ["scheduler/chunked_prefill", "scheduler/preemption"]
+    assert sum(int(row[-1]) for row in rows) == 33
+
+
+def test_filtered_by_switch_and_by_word(opened):
+    page = opened()
+    page.uncheck(".chip.diverged input")
+    assert page.locator(".claim.fail:visible").count() == 0
+    assert page.inner_text(".shown") == "16 of 33 shown"
+    page.keyboard.press("/")
+    page.keyboard.type("chunked_prefill CONFIRMED budget")
+    found = page.locator(".claim:visible").all_inner_texts()
+    assert 0 < len(found) < 16
+    assert all("CONFIRMED" in text for text in found)
+    page.keyboard.press("Escape")
+    assert page.locator(".claim:visible").count() == 33
+
+
+def test_it_opens_at_the_divergence(victim):
+    assert place(victim).startswith("step 5 of 0–11 ≠ differs")
+    assert fact(victim, "Preempted") == ["a", "b"]
+    assert fact(victim, "Scheduled") == ["nothing", "a running: 1 after 12 on +6"]
+    assert "a preempted: a needs 1 blocks, 0 free" in fact(victim, "Why")[0]
+    owner = [victim.get_attribute(f'{OPEN} [data-side={side}] [data-block="6"]', "title") for side in ("ours", "theirs")]
+    assert owner == ["block 6: held by b, cached, differs", "block 6: held by a, what it cached is gone, differs"]
+    assert victim.inner_text(f"{OPEN} .difference mark >> nth=0")
+
+
+def test_stepping(victim):
+    def press(*keys):
+        for key in keys:
+            victim.keyboard.press(key)
+        return int(place(victim).split()[1])
+
+    assert press("ArrowRight") == 6
+    assert press("ArrowLeft", "ArrowLeft") == 4 and "differs" not in place(victim)
+    assert press("n") == 5 and press("n") == 6 and press("p") == 5
+    assert press("Home") == 0 and press("End") == 11 and press("ArrowRight") == 11
+    victim.click(f"{OPEN} [data-act=first]")
+    victim.click(f"{OPEN} [data-act=after]")
+    assert place(victim).startswith("step 5 ")
+    assert victim.url.endswith(f"#{SHORT}/step=5")
+    victim.locator(f"{OPEN} canvas").first.click(position={"x": 95, "y": 60})
+    assert place(victim).startswith("step 0 ")
+
+
+def test_playing(victim):
+    victim.evaluate(f"{TIMELINE}.perSecond = 100")
+    victim.click(f"{OPEN} [data-act=play]")
+    victim.wait_for_selector(f"{OPEN} .place b:text-is('step 11')")
+    victim.wait_for_selector(f"{OPEN} [data-act=play]:text-is('▶')")
+    assert victim.get_attribute(f"{OPEN} [data-act=play]", "aria-label") == "Play"
+    victim.keyboard.press("Home")
+    victim.evaluate("document.activeElement.blur()")
+    victim.evaluate(f"{TIMELINE}.perSecond = 1")
+    victim.keyboard.press(" ")
+    assert victim.get_attribute(f"{OPEN} [data-act=play]", "aria-label") == "Pause"
+    victim.keyboard.press(" ")
+    assert victim.get_attribute(f"{OPEN} [data-act=play]", "aria-label") == "Play"
+
+
+def test_links(opened):
+    page = opened(hash=f"#{VICTIM}/step=8")
+    page.wait_for_selector(f"{OPEN} .timeline canvas")
+    assert place(page).startswith("step 8 ")
+    page.evaluate(f"location.hash = '#{SHORT}/step=2'")
+    page.wait_for_selector(f"{OPEN} .place b:text-is('step 2')")
+    assert page.evaluate("document.activeElement.closest('.claim').getBoundingClientRect().top") < 200
+
+
+def test_walking_by_keys(opened):
+    page = opened()
+    here = "document.activeElement.closest('.claim')?.querySelector('.sentence').textContent"
+    page.keyboard.press("j")
+    first = page.evaluate(here)
+    page.keyboard.press("j")
+    second = page.evaluate(here)
+    page.keyboard.press("k")
+    assert first == page.evaluate(here) != second
+    page.keyboard.press("Enter")
+    assert page.locator(".failures .claim").first.get_attribute("open") is None
+    page.keyboard.press("?")
+    assert "next, previous difference" in page.inner_text("dialog[open]")
+    page.keyboard.press("Escape")
+    assert page.locator("dialog[open]").count() == 0
+
+
+def test_one_timeline_where_both_decided_the_same(opened):
+    page = opened(real_runs.run(broken=False), hash=f"#{SHORT}")
+    page.wait_for_selector(f"{OPEN} .timeline canvas")
+    assert page.inner_text("h1") == "All 33 claims hold."
+    assert "Both made the same decisions." in page.inner_text(f"{OPEN} .same")
+    assert page.locator(f"{OPEN} .lanes").count() == 1
+    page.keyboard.press("Home")
+    assert "a admitted: 0 of its 8 tokens are cached" in fact(page, "Why")[0]
+
+
+def test_the_source_has_its_lines(victim):
+    victim.click(f"{OPEN} .source summary")
+    victim.wait_for_selector(f"{OPEN} .source pre")
+    source = next(event for event in real_runs.events(True) if event["type"] == "source" and event["of"].endswith("Scheduler.schedule"))
+    assert victim.inner_text(f"{OPEN} .source pre").strip().splitlines()[0] == source["text"].splitlines()[0].strip()
+    assert victim.get_attribute(f"{OPEN} .source i >> nth=1", "data-line") == str(source["line"] + 1)
+
+
+def test_what_has_changed_is_said(opened):
+    page = opened(before=real_runs.run(broken=False))
+    assert page.inner_text(".since p") == "Since the run of 02:11: 17 no longer hold."
+    page.click(".change summary")
+    page.click(".change a >> nth=0")
+    page.wait_for_selector(".claim[open]:focus-within")
+    assert "CONFIRMED → DIVERGED" in page.locator(".change li").first.text_content()
+
+
+def test_a_claim_alone(opened):
+    page = opened(only=VICTIM)
+    assert page.locator(".claim").count() == 1
+    page.wait_for_selector(f"{OPEN} .place-of-timeline")
