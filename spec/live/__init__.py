@@ -1,0 +1,1 @@
+"""An engine shown while it works: `python -m spec.live`."""
