@@ -10,6 +10,7 @@ from pathlib import Path
 from reports import bundle, tally
 from reports.claim_data import claims_data, log_of, short_ids
 from reports.compare import compare, previous
+from reports.live_page import live_page
 from reports.markup import text
 from reports.packed import Pieces, packed
 from reports.run_file import Run
@@ -23,7 +24,8 @@ class NoSuchClaim(ValueError):
 
 
 def write_page(run: Run, path: Path, only: str | None = None) -> None:
-    path.write_text(page(run, previous(run), only), encoding="utf-8", errors="replace")
+    whole = live_page(run) if (run.header.get("lab") or {}).get("live") else page(run, previous(run), only)
+    path.write_text(whole, encoding="utf-8", errors="replace")
 
 
 def page(run: Run, before: Run | None = None, only: str | None = None) -> str:

@@ -1,7 +1,9 @@
 // A run file that is still growing, shown as it grows; and what the person who watches may ask of the engine.
+// A saved one is in the page itself: then there is no engine to ask.
 import { code, el, put } from "./dom.js";
 import { Requests } from "./live_requests.js";
 import { Timeline } from "./timeline.js";
+import { unpack } from "./unpack.js";
 
 const AGAIN_MS = 1000, MOST_NOTES = 4;
 const NAMES = { impl: "impl", vllm: "vLLM" };
@@ -159,4 +161,12 @@ document.addEventListener("keydown", event => {
   if (timeline?.key(event.key)) event.preventDefault();
 });
 
-listen();
+function playBack(lines) {
+  document.body.classList.add("saved");
+  tellConnection("saved");
+  for (const line of lines) LINES[line.type]?.(line);
+  later();
+}
+
+if (at("lines")) playBack(await unpack("lines"));
+else listen();

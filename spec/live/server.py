@@ -14,14 +14,13 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from reports import bundle
+from reports.live_page import live_page
 from spec.live.controls import InvalidControl, read_control
 from spec.live.driver import Driver
 from spec.live.guard import Refused, json_body, require_our_host, require_our_origin
 from spec.live.tail import follow
 
 HEARTBEAT_S = 10.0      # so that a connection that has died is noticed
-PAGE = Path(__file__).parents[2] / "reports" / "page"
 LOOPBACK = "127.0.0.1"
 SAFE = {"cache-control": "no-store", "x-content-type-options": "nosniff", "referrer-policy": "no-referrer",
         "cross-origin-resource-policy": "same-origin", "x-frame-options": "DENY", "content-security-policy": "frame-ancestors 'none'"}
@@ -31,7 +30,7 @@ def live_app(driver: Driver, port: int) -> Starlette:
     """What is served on `port`."""
 
     async def page(request: Request) -> Response:
-        return HTMLResponse(bundle.html(PAGE / "live.html", [PAGE / "page.css", PAGE / "live.css"], PAGE / "live.js", connect="'self'"))
+        return HTMLResponse(live_page())
 
     async def events(request: Request) -> Response:
         require_our_origin(request, port)

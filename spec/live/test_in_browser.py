@@ -12,6 +12,7 @@ pytest.importorskip("playwright", reason="playwright is not installed: 'make set
 import uvicorn
 from playwright.sync_api import expect
 
+from reports.page import write_page
 from reports.run_file import read
 from spec.engine.side_by_side import needs_torch, needs_vllm
 from spec.live.server import LiveServer, live_app
@@ -155,6 +156,24 @@ def test_a_saved_run_is_a_whole_run_file(server, opened):
     saved = read(server.driver.files[number - 1])
     assert saved.complete and sum(event["type"] == "step" for event in saved.events) == 12
     expect(opened.locator("#requests li")).to_have_count(0)
+
+
+def test_a_saved_run_plays_back_from_disk(server, opened, tmp_path):
+    ask(opened, HOSTILE, tokens=9)
+    expect(opened.locator("#requests li")).to_contain_text("9 said")
+    shown = opened.locator("#requests li .said").inner_text()
+    opened.get_by_role("button", name="Save the run").click()
+    expect(opened.locator("#saved pre")).to_contain_text("onerror")
+    path = tmp_path / "saved.html"
+    write_page(read(server.driver.files[-2]), path)
+    opened.goto(path.as_uri())
+    expect(opened.locator("#connection")).to_have_text("saved")
+    expect(opened.locator("#requests li .said")).to_have_text(shown, use_inner_text=True)
+    steps = sum(line["type"] == "step" for line in lines(server, -2))
+    expect(opened.locator("#timeline")).to_contain_text(f"step {steps - 1} of 0–{steps - 1}")
+    opened.get_by_role("button", name="First step").click()
+    expect(opened.locator("#timeline")).to_contain_text(f"step 0 of 0–{steps - 1}")
+    expect(opened.get_by_role("button", name="Ask")).to_be_hidden()
 
 
 def test_a_tab_that_comes_late_sees_everything(server, opened):
