@@ -6,6 +6,7 @@ import pytest
 
 from reports.__main__ import main
 from reports.run_file import RunFile, UnknownFormat, newest, read
+from spec.reports.test_page import Page
 
 LAB = {"impl": "impl", "reference": {"mode": "live", "version": "0.32.0", "date": "2026-11-22"}}
 EVENTS = [
@@ -90,7 +91,17 @@ def test_a_page_can_be_made_of_a_run_that_was_killed(tmp_path, capsys):
     assert main([str(path)]) == 0
     told = capsys.readouterr().out
     assert "not come to its end" in told and path.with_suffix(".html").name in told
-    assert "This run has not come to its end" in path.with_suffix(".html").read_text()
+    assert Page(path.with_suffix(".html").read_text()).run["warning"].startswith("This run has not come to its end")
+
+
+def test_a_page_of_one_claim_stands_beside_that_of_the_run(tmp_path, capsys):
+    path = written(tmp_path)
+    assert main([str(path), "--claim", "nothing"]) == 1 and "NoSuchClaim" in capsys.readouterr().err
+    name = next(event["nodeid"] for event in EVENTS if event["type"] == "claim")
+    assert main([str(path), "--claim", name]) == 0
+    page, = tmp_path.glob("**/*.html")
+    assert page.name in capsys.readouterr().out and page.stem.startswith(f"{path.stem}-")
+    assert [claim["nodeid"] for claim in Page(page.read_text()).run["claims"]] == [name]
 
 
 def test_a_run_file_that_is_not_there_is_said_in_words(tmp_path, capsys, monkeypatch):

@@ -116,16 +116,16 @@ def test_a_real_live_run_beside_a_real_profile(tmp_path):
     """Our engine writes under torch's profiler, in a pool so small that it preempts."""
     from torch.profiler import ProfilerActivity, profile
 
+    from spec.live.by_hand import ask, finish
     from spec.live.driver import Driver
     driver = Driver(tmp_path)
     driver.take({"do": "engine", "engine": "impl", "model": "qwen3",
                  "limits": {"num_blocks": 7, "block_size": 8, "max_num_batched_tokens": 16, "max_num_seqs": 2}})
     for prompt in ("Elizabeth was", "Mr. Darcy", "It is a truth universally acknowledged, that a single man"):
-        driver.take({"do": "ask", "prompt": prompt, "max_tokens": 28})
+        ask(driver, prompt, max_tokens=28)
     with profile(activities=[ProfilerActivity.CPU]) as profiler:
         driver.turn()
-    while driver.unfinished:
-        driver.turn()
+    finish(driver)
     driver.take({"do": "save"})
     profiler.export_chrome_trace(str(tmp_path / "profile.json"))
     run = read(driver.files[0])
@@ -137,7 +137,7 @@ def test_a_real_live_run_beside_a_real_profile(tmp_path):
     assert instants(document, 1)["preempted"] == sum(len(event["step"].get("preempted", ())) for event in run.events if event["type"] == "step") > 0
     assert any("text" in each["args"] for each in slices(document, 1, "decode"))
     assert any(event["name"] == "aten::mm" and event["pid"] > 1 for event in document["traceEvents"])
-    driver.file.close(0, {}, {})
+    driver.session.file.close(0, {}, {})
 
 
 @pytest.mark.parametrize("ph, change", [
