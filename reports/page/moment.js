@@ -4,6 +4,7 @@ import { BlockMap } from "./block_map.js";
 import { ids } from "./decode.js";
 import { marked } from "./words.js";
 
+const MOST_IDS = 24;
 const LAST_STEP_ONLY = "The run was over before this step.";
 
 /** Each fact of a step: its name, and its text. */
@@ -28,9 +29,10 @@ const FACTS = [
   ["Said", step => (step.raw.errors ?? []).join("\n")],
 ];
 
+/** A queue: each id, since their order matters; of a long one, neighbours as ranges. */
 function counted(free) {
-  const count = ids(free).length;
-  return count > 9 ? `${free}  (${count})` : free;
+  const all = ids(free), said = all.length > MOST_IDS ? free : all.join(" ");
+  return all.length > 9 ? `${said}  (${all.length})` : said;
 }
 
 /** What update_from_output() changed. */

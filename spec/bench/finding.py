@@ -16,6 +16,7 @@ from reference.trace import RUNNING, Run, Step
 from reference.workload import Workload
 from spec.bench.agreement import generate_beside, says
 from spec.bench.claim import Claim
+from spec.bench.divergence import Divergence
 from spec.bench.events import events
 from spec.bench.shrink import shrink
 from spec.bench.verdict import Judgement, Verdict, compare
@@ -42,7 +43,7 @@ def describe(judgement: Judgement, package: ModuleType, reference: Reference, no
         "what": judgement.divergence.what if judgement.divergence else "",
         "ours": _in_words(judgement.divergence.ours) if judgement.divergence else "",
         "theirs": _in_words(judgement.divergence.theirs) if judgement.divergence else "",
-        "rows": rows, "ours_reasons": list(our_steps[step].reasons) if step is not None and step < len(our_steps) else [],
+        "rows": rows, "ours_reasons": _reasons(judgement.divergence, our_steps),
         "workload": workload.source(), "shrunk": shrunk.source() if shrunk else None,
         "run": beside(judgement.ours[judgement.which], judgement.theirs[judgement.which]) if shrunk else judgement.which,
         "source": source_line(judgement.claim.vllm), "advice": advice, "next": command, "remedy": None}
@@ -170,6 +171,13 @@ def step_lines(step: Step) -> list[str]:
 def _ids(ids: tuple[int, ...]) -> str:
     """All of a few, ranges of many."""
     return (" ".join(map(str, ids)) if len(ids) <= MANY_IDS else write_ids(ids)) or "-"
+
+
+def _reasons(divergence: Divergence | None, steps: list[Step]) -> list[str]:
+    """Why our engine decided so at the step that differs. For what it did with the step's outputs there are none."""
+    if divergence is None or divergence.step is None or divergence.step >= len(steps) or divergence.what.endswith("after update_from_output()"):
+        return []
+    return list(steps[divergence.step].reasons)
 
 
 def _in_words(value) -> str:

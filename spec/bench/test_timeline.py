@@ -12,6 +12,8 @@ from reference.choose import Reference
 from reference.play import OurEngine, play
 from reference.source import excerpt, vllm_folder
 from reference.timeline import beside, timeline
+from spec.bench.divergence import Divergence
+from spec.bench.finding import _reasons
 from spec.scheduler.test_preemption import crowded
 
 @pytest.fixture(scope="module")
@@ -46,3 +48,10 @@ def test_an_excerpt_is_the_definition_with_its_line():
     assert found["text"].startswith("def check_stop(") and lines[found["line"] - 1] == found["text"].splitlines()[0]
     assert excerpt("v1/core/sched/utils.py::nothing") is None and excerpt("nowhere.py::x") is None
 
+
+
+def test_reasons_are_told_for_decisions_and_for_nothing_else(runs):
+    """Why somebody was admitted does not explain in which order blocks were given back."""
+    step = next(step for step in runs[1].steps if step.preempted)
+    assert _reasons(Divergence(step.index, "scheduled", "", ""), runs[1].steps) == list(step.reasons) != []
+    assert _reasons(Divergence(step.index, "free_blocks after update_from_output()", "", ""), runs[1].steps) == []
