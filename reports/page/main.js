@@ -34,7 +34,16 @@ document.documentElement.dataset.ready = "";
 
 function needsALook() {
   const failed = claims.filter(claim => claim.data.failed);
-  return failed.length > 0 && el("section", { class: "failures" }, heading("Needs a look", String(failed.length)), list(failed));
+  return failed.length > 0 && el("section", { class: "failures" }, heading("Needs a look", String(failed.length)), oneCause(failed), list(failed));
+}
+
+/** In what the engines part first: one broken line may make a hundred claims fail. */
+function oneCause(failed) {
+  const parted = failed.filter(claim => claim.data.finding?.what);
+  if (parted.length < 3) return false;
+  const counts = [...Map.groupBy(parted, claim => claim.data.finding.what)].sort(([, a], [, b]) => b.length - a.length);
+  const said = counts.slice(0, 3).map(([what, all]) => `${what} (${all.length})`).join(", ");
+  return el("p", { class: "quiet" }, `The engines part first in ${said}${counts.length > 3 ? ", …" : ""}. Many failures may have one cause.`);
 }
 
 /** Each theme with those of its claims that are not shown above. With thousands of claims the first screen does not wait for them. */

@@ -1,5 +1,6 @@
 """The page as a person uses it: opened from disk in a real Chromium, made from real runs of a broken engine."""
 import re
+from collections import Counter
 
 import pytest
 
@@ -52,6 +53,8 @@ def test_the_first_screen_says_what_happened(opened):
         assert words in header
     assert page.inner_text(".chip.diverged").split() == ["≠", "17", "DIVERGED"]
     assert page.locator(".failures .claim").count() == 17
+    first = Counter(claim["finding"]["what"] for claim in real_runs.run().claims if claim["verdict"] == "DIVERGED").most_common(1)[0]
+    assert page.inner_text(".failures > p").startswith("The engines part first in {} ({})".format(*first))
     assert page.locator(".failures .claim").first.get_attribute("open") is not None
     assert page.locator(".theme .claim[open]").count() == 0
     page.click(".overview > summary")
