@@ -1,0 +1,251 @@
+"""Paged decode attention: one new token a request, against all keys and values it has so far.
+
+Nothing but bytes counts here: each key and value is read once and used for a handful
+of query heads. So
+
+- the query heads that read one KV head are attended to together (GQA packing): its keys come in once;
+- a long request is split among programs (split-KV), each of which leaves a partial result, its highest score and the sum
+  of its weights; a second kernel merges them;
+- how to split is decided on the device, once a step (`make_plan`), from the lengths and the number of multiprocessors:
+  the grid depends on shapes alone, so that a CUDA graph of it serves any lengths.
+
+Mirrors `v1/attention/ops/triton_unified_attention.py::unified_attention` (its segmented mode) and what
+FlashAttention-3 does for one query.
+"""
+import math
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+import triton
+import triton.language as tl
+
+# What a program looks at in one go, in tokens, and how; by the bytes of a number. Five stages because each tile takes two
+# steps, its block ids and then its keys and values. Float32 has no tensor cores, and its products need more registers.
+TILES = {2: {"TILE": 64, "num_warps": 4, "num_stages": 5}, 4: {"TILE": 32, "num_warps": 8, "num_stages": 3}}
+GRAIN = 64              # tokens: splits are multiples
+SHORTEST_SPLIT = 256    # tokens: below, merging costs more than the parallel work brings
+PROGRAMS_PER_SM = 8     # to aim at: some run, and the next ones fill the gaps that these leave
+
+
+def decode_attention_twin(queries, key_cache, value_cache, block_tables, seq_lens, scale=None, k_scale=None, v_scale=None) -> torch.Tensor:
+    """`decode_attention` as its definition says: request by request, the whole softmax at once."""
+    heads_per_kv = queries.shape[1] // key_cache.shape[2]
+    out = torch.zeros_like(queries)
+    for row, length in enumerate(seq_lens.tolist()):
+        if not length:
+            continue
+        blocks = block_tables[row, :-(-length // key_cache.shape[1])].long()
+        keys, values = (_dequantised(cache[blocks].flatten(0, 1)[:length], by, queries.dtype).repeat_interleave(heads_per_kv, dim=1)
+                        for cache, by in ((key_cache, k_scale), (value_cache, v_scale)))     # [length, heads, D]
+        scores = torch.einsum("hd,thd->ht", queries[row], keys) * (queries.shape[-1] ** -0.5 if scale is None else scale)
+        out[row] = torch.einsum("ht,thd->hd", scores.softmax(-1), values)
+    return out
+
+
+def _dequantised(x: torch.Tensor, scale: torch.Tensor | None, dtype: torch.dtype) -> torch.Tensor:
+    return x.to(dtype) if scale is None else x.to(dtype) * scale.to(dtype)
+
+
+@dataclass(slots=True)
+class Plan:
+    """Who computes what in a step; all layers share it.
+
+    `items`: int32 [most items, 4], each (request, first token, token after the last, whether it is the request's only one);
+    `first`: int32 [requests + 1], the first item of each request, and their number.
+    """
+
+    items: torch.Tensor
+    first: torch.Tensor
+
+
+def make_plan(seq_lens: torch.Tensor, num_kv_heads: int, programs_per_sm: int = PROGRAMS_PER_SM) -> Plan:
+    """Split the requests so that all multiprocessors have equally much to do. `seq_lens`: int32 [requests].
+
+    Each request is cut in pieces of the same length, except for its last: the total over
+    the wanted number of pieces. So there are at most as many pieces as wanted, and one more per request.
+    """
+    num_requests, wanted = len(seq_lens), max(1, _num_sms(seq_lens.device) * programs_per_sm // num_kv_heads)
+    items = torch.empty((num_requests + wanted, 4), dtype=torch.int32, device=seq_lens.device)
+    first = torch.empty(num_requests + 1, dtype=torch.int32, device=seq_lens.device)
+    _plan[(len(items),)](seq_lens, items, first, num_requests, wanted, SHORTEST_SPLIT, GRAIN, triton.next_power_of_2(num_requests + 1))
+    return Plan(items, first)
+
+
+@triton.jit
+def _plan(seq_lens, items, first, num_requests, wanted, SHORTEST: tl.constexpr, GRAIN: tl.constexpr, REQUESTS: tl.constexpr):
+    """A program an item, which finds out by itself whose it is: sums over all requests cost less than talking."""
+    item = tl.program_id(0)
+    request = tl.arange(0, REQUESTS)
+    length = tl.load(seq_lens + request, mask=request < num_requests, other=0)
+    split = tl.maximum(tl.cdiv(tl.sum(length.to(tl.int64)), wanted), SHORTEST)
+    split = (tl.cdiv(split, GRAIN) * GRAIN).to(tl.int32)
+    count = tl.cdiv(length, split)
+    end = tl.cumsum(count)
+    if item == 0:
+        tl.store(first + request, end - count, mask=request <= num_requests)
+    mine = (end - count <= item) & (item < end)
+    owner = tl.sum(tl.where(mine, request, 0))
+    start = (item - tl.sum(tl.where(mine, end - count, 0))) * split
+    stop = tl.minimum(start + split, tl.sum(tl.where(mine, length, 0)))
+    tl.store(items + item * 4, owner)
+    tl.store(items + item * 4 + 1, start)
+    tl.store(items + item * 4 + 2, stop)    # an item that is nobody's stops at 0
+    tl.store(items + item * 4 + 3, tl.sum(tl.where(mine, count, 0)) == 1)
+
+
+def decode_attention(queries: torch.Tensor, key_cache: torch.Tensor, value_cache: torch.Tensor, block_tables: torch.Tensor, seq_lens: torch.Tensor,
+                     plan: Plan | None = None, scale: float | None = None, k_scale: torch.Tensor | None = None, v_scale: torch.Tensor | None = None,
+                     out: torch.Tensor | None = None, *, tiles: dict[str, int] | None = None) -> torch.Tensor:
+    """Attention of one token a request: [requests, heads, D], as `queries` are.
+
+    `key_cache`, `value_cache`: [blocks, block size, KV heads, D], of the queries' dtype or float8_e4m3fn with `k_scale`
+    and `v_scale`, float32 [1]; query head h reads KV head h // (heads / KV heads). `block_tables`: int32 [requests, most
+    blocks]; `seq_lens`: int32 [requests], the new token included; 0 is a row of padding, whose result is 0.
+    `plan`: of these `seq_lens`, if it is there already. `scale`: 1 / sqrt(D) unless told. `tiles`: others than `TILES`, to measure them.
+    """
+    num_requests, num_heads, head_dim = queries.shape
+    num_kv_heads = key_cache.shape[2]
+    check(queries, key_cache, value_cache, block_tables, seq_lens, scale, k_scale, v_scale, out)
+    if num_requests != len(seq_lens):
+        raise ValueError(f"{num_requests} queries for {len(seq_lens)} lengths: there must be one a request")
+    if plan and len(plan.first) != num_requests + 1:
+        raise ValueError(f"the plan is for {len(plan.first) - 1} requests, and there are {num_requests}: make one for these lengths")
+    out = torch.empty_like(queries, memory_format=torch.contiguous_format) if out is None else out
+    if not num_requests:
+        return out
+    plan = plan or make_plan(seq_lens, num_kv_heads)
+    partial = torch.empty((len(plan.items), num_heads, head_dim), dtype=torch.float32, device=queries.device)
+    states = torch.empty((len(plan.items), num_heads, 2), dtype=torch.float32, device=queries.device)     # highest score, sum of weights
+    padded_dim = max(16, triton.next_power_of_2(head_dim))
+    scale = (head_dim ** -0.5 if scale is None else scale) * math.log2(math.e)
+    _attend[(num_kv_heads, len(plan.items))](
+        queries, key_cache, value_cache, block_tables, plan.items, out, partial, states, k_scale, v_scale, scale,
+        *queries.stride()[:2], *key_cache.stride()[:3], *value_cache.stride()[:3], block_tables.stride(0), *out.stride()[:2],
+        GROUP=num_heads // num_kv_heads, ROWS=max(16, triton.next_power_of_2(num_heads // num_kv_heads)), D=head_dim, PADDED_D=padded_dim,
+        BLOCK_SIZE=key_cache.shape[1], **(tiles or TILES[queries.element_size()]))
+    _merge[(num_requests, num_heads)](partial, states, plan.first, out, k_scale, scale, *out.stride()[:2], num_heads,
+                                      D=head_dim, PADDED_D=padded_dim, SPLITS=16)
+    return out
+
+
+def check(queries, key_cache, value_cache, block_tables, seq_lens, scale, k_scale, v_scale, out) -> None:
+    """Raises `ValueError` if these can't belong together. Looks at shapes, types and strides only, which costs no synchronisation."""
+    if queries.dtype not in (torch.float32, torch.bfloat16, torch.float16) or key_cache.dtype != value_cache.dtype or key_cache.dtype not in (queries.dtype, torch.float8_e4m3fn):
+        raise ValueError(f"queries are {queries.dtype}, keys {key_cache.dtype}, values {value_cache.dtype}: "
+                         "float32, bfloat16 or float16, and both caches the queries' dtype or float8_e4m3fn")
+    if (key_cache.dtype == torch.float8_e4m3fn) != (k_scale is not None) or (k_scale is None) != (v_scale is None):
+        raise ValueError("a float8_e4m3fn cache needs k_scale and v_scale, and no other cache has them")
+    if any(each is not None and (each.dtype != torch.float32 or each.numel() != 1) for each in (k_scale, v_scale)):
+        raise ValueError("k_scale and v_scale must be float32 tensors of one number each")
+    if key_cache.shape != value_cache.shape or key_cache.dim() != 4 or key_cache.shape[-1] != queries.shape[-1]:
+        raise ValueError(f"keys {list(key_cache.shape)}, values {list(value_cache.shape)} and queries {list(queries.shape)}: "
+                         "the caches must be alike, [blocks, block size, KV heads, D], with the queries' D")
+    if queries.shape[1] % key_cache.shape[2]:
+        raise ValueError(f"{queries.shape[1]} query heads cannot share {key_cache.shape[2]} KV heads evenly")
+    if scale is not None and not scale > 0:
+        raise ValueError(f"scale is {scale}, and must be above 0: the highest score is looked for before it is applied")
+    if len(block_tables) != len(seq_lens):
+        raise ValueError(f"{len(block_tables)} block tables for {len(seq_lens)} lengths: there must be one a request")
+    if any(x.dtype != torch.int32 for x in (block_tables, seq_lens)):
+        raise ValueError(f"block_tables and seq_lens must be int32, and are {block_tables.dtype} and {seq_lens.dtype}")
+    if out is not None and (out.shape != queries.shape or out.dtype != queries.dtype):
+        raise ValueError(f"out is {out.dtype} {list(out.shape)}, and must be as the queries: {queries.dtype} {list(queries.shape)}")
+    if any(x.stride(-1) != 1 for x in (queries, key_cache, value_cache, block_tables, seq_lens, *(() if out is None else (out,))) if x.numel()):
+        raise ValueError("the last dimension of queries, caches, block tables, lengths and out must be contiguous")
+
+
+@triton.jit
+def _attend(queries, key_cache, value_cache, block_tables, items, out, partial, states, k_scale, v_scale, scale,
+            q_row, q_head, k_block, k_token, k_head, v_block, v_token, v_head, table_row, out_row, out_head,
+            GROUP: tl.constexpr, ROWS: tl.constexpr, D: tl.constexpr, PADDED_D: tl.constexpr, BLOCK_SIZE: tl.constexpr, TILE: tl.constexpr):
+    """One item for one KV head: online softmax over its tokens, a tile at a time."""
+    kv_head, item = tl.program_id(0), tl.program_id(1)
+    request = tl.load(items + item * 4)
+    start, stop = tl.load(items + item * 4 + 1), tl.load(items + item * 4 + 2)
+    if start >= stop:
+        return
+    row, column = tl.arange(0, ROWS), tl.arange(0, PADDED_D)
+    head = kv_head * GROUP + row
+    is_head = (row[:, None] < GROUP) & (column < D)[None, :]
+    q = tl.load(queries + request.to(tl.int64) * q_row + head[:, None] * q_head + column[None, :], mask=is_head, other=0.0)
+    key_cache += kv_head.to(tl.int64) * k_head
+    value_cache += kv_head.to(tl.int64) * v_head
+    block_tables += request.to(tl.int64) * table_row
+    if k_scale is not None:
+        scale *= tl.load(k_scale)
+
+    highest = tl.full([ROWS], float("-inf"), tl.float32)    # of the scores
+    total = tl.zeros([ROWS], tl.float32)
+    acc = tl.zeros([ROWS, PADDED_D], tl.float32)
+    for begin in tl.range(start, stop, TILE):
+        token = begin + tl.arange(0, TILE)
+        block = tl.load(block_tables + token // BLOCK_SIZE, mask=token < stop, other=0).to(tl.int64)
+        there = (token < stop)[:, None]
+        if PADDED_D != D:
+            there = there & (column < D)[None, :]
+        offset = token % BLOCK_SIZE
+        k = tl.load(key_cache + (block * k_block + offset * k_token)[:, None] + column[None, :], mask=there, other=0.0).to(q.dtype)
+        v = tl.load(value_cache + (block * v_block + offset * v_token)[:, None] + column[None, :], mask=there, other=0.0).to(q.dtype)
+        scores = tl.dot(q, tl.trans(k), input_precision="ieee")
+        scores = tl.where((token < stop)[None, :], scores, float("-inf"))
+        new_highest = tl.maximum(highest, tl.max(scores, 1))
+        weight = tl.exp2((scores - new_highest[:, None]) * scale)   # neighbours subtract without an error, their multiples would not
+        shrink = tl.exp2((highest - new_highest) * scale)
+        total = total * shrink + tl.sum(weight, 1)
+        acc = tl.dot(weight.to(q.dtype), v, acc * shrink[:, None], input_precision="ieee")
+        highest = new_highest
+
+    acc /= total[:, None]
+    if v_scale is not None:
+        acc *= tl.load(v_scale)
+    if tl.load(items + item * 4 + 3) != 0:
+        tl.store(out + request.to(tl.int64) * out_row + head[:, None] * out_head + column[None, :], acc.to(out.dtype.element_ty), mask=is_head)
+    else:
+        place = item.to(tl.int64) * tl.num_programs(0) * GROUP + head
+        tl.store(partial + place[:, None] * D + column[None, :], acc, mask=is_head)
+        tl.store(states + place * 2, highest, mask=row < GROUP)     # not as one logarithm: the sum of a large and a small number loses the small one
+        tl.store(states + place * 2 + 1, total, mask=row < GROUP)
+
+
+@triton.jit
+def _merge(partial, states, first, out, k_scale, scale, out_row, out_head, num_heads, D: tl.constexpr, PADDED_D: tl.constexpr, SPLITS: tl.constexpr):
+    """Weigh the partial results of one request and head by what their weights add up to."""
+    request, head = tl.program_id(0), tl.program_id(1)
+    start, stop = tl.load(first + request), tl.load(first + request + 1)
+    if stop - start == 1:
+        return      # is in `out` already
+    if k_scale is not None:
+        scale *= tl.load(k_scale)
+    column = tl.arange(0, PADDED_D)
+    highest = float("-inf")
+    total = 0.0
+    acc = tl.zeros([PADDED_D], tl.float32)
+    for begin in tl.range(start, stop, SPLITS):
+        item = begin + tl.arange(0, SPLITS)
+        place = item.to(tl.int64) * num_heads + head
+        its_highest = tl.load(states + place * 2, mask=item < stop, other=float("-inf"))
+        new_highest = tl.maximum(highest, tl.max(its_highest, 0))
+        weight = tl.exp2((its_highest - new_highest) * scale) * tl.load(states + place * 2 + 1, mask=item < stop, other=0.0)
+        shrink = tl.exp2((highest - new_highest) * scale)
+        part = tl.load(partial + place[:, None] * D + column[None, :], mask=(item < stop)[:, None] & (column < D)[None, :], other=0.0)
+        acc = acc * shrink + tl.sum(part * weight[:, None], 0)
+        total = total * shrink + tl.sum(weight, 0)
+        highest = new_highest
+    result = acc / tl.maximum(total, 1e-30)     # of nothing: 0
+    tl.store(out + request.to(tl.int64) * out_row + head * out_head + column, result.to(out.dtype.element_ty), mask=column < D)
+
+
+@cache
+def _num_sms(device: torch.device) -> int:
+    return torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 4
+
+
+def bytes_min(seq_lens: list[int], num_heads: int, num_kv_heads: int, head_dim: int, element: int = 2, cache_element: int = 2) -> int:
+    """Each key and value once; queries in, results out. `element`, `cache_element`: bytes of a number."""
+    return 2 * sum(seq_lens) * num_kv_heads * head_dim * cache_element + 2 * len(seq_lens) * num_heads * head_dim * element
+
+
+def flops(seq_lens: list[int], num_heads: int, head_dim: int) -> int:
+    """Two products of a multiplication and an addition per token, head and dimension."""
+    return 4 * sum(seq_lens) * num_heads * head_dim

@@ -1,0 +1,77 @@
+"""The whole engine on our kernels, through the interpreter where there is no GPU: still what the real vLLM decides and says."""
+from functools import partial
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs torch: make setup")
+
+import impl
+from impl.errors import InvalidConfigError
+from reference.choose import NoReference
+from reference.generate import OurGenerator, generate
+from reference.prompts import MODELS, prompts
+from spec.bench.agreement import first_difference, generate_beside
+from spec.bench.events import events
+from spec.engine.many_prompts import own_text
+from spec.kernels.exactness import DEVICE
+
+FOLDER = str(prompts("qwen3").folder)
+
+
+@pytest.fixture(autouse=True)
+def few_programs(monkeypatch):
+    """The interpreter runs them one after the other."""
+    from impl import triton_ops
+    if DEVICE == "cpu":
+        monkeypatch.setattr(triton_ops, "make_plan", partial(triton_ops.make_plan, programs_per_sm=1))
+
+
+def crowded(model: str):
+    """Two blocks to be had: the long prompt, computed in chunks beside the other's decodes, soon needs both and is preempted.
+    Its first block stays in the cache, for itself and for who comes late."""
+    said, greedy = own_text(model), {"logprobs": 2, "ignore_eos": True}
+    some = prompts(model, num_gpu_blocks_override=3, max_model_len=64, max_num_batched_tokens=24, max_num_seqs=2)
+    return (some.ask("short", said[200:206], max_tokens=4, **greedy).ask("long", said[:32], max_tokens=3, **greedy)
+            .ask("late", said[:32] + [300], arrives=5, max_tokens=1, **greedy))
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_engine_on_kernels_says_what_vllm_says(bench, model):
+    asked = crowded(model)
+    try:
+        theirs = bench.bench.reference.run(asked).run
+    except NoReference as why:
+        pytest.skip(f"UNTESTED: {why}")
+    happened = events(theirs)
+    assert all(happened[event] for event in ("chunk", "preemption", "resumption", "cache hit")), happened
+    assert any({1} < {share.num_tokens for share in step.scheduled} for step in theirs.steps), "no step has a decode beside a prefill"
+    build = partial(OurGenerator, impl, device=DEVICE, kernels=True)
+    ours = generate_beside(theirs, lambda forced: generate(asked, partial(build, forced=forced), "impl"))
+    assert first_difference(ours, theirs) is None and not ours.near_ties
+
+
+def test_a_seed_gives_the_same_tokens_beside_others():
+    """Which tokens, vLLM's GPU build says: spec/sampling asks it where there is one."""
+    llm = impl.LLM(FOLDER, dtype="float32", device=DEVICE, kernels=True, max_model_len=64, max_num_seqs=4)
+    params = [impl.SamplingParams(seed=seed, temperature=1.5, max_tokens=2) for seed in (1, 2, 1)]
+    said = [output.outputs[0].token_ids for output in llm.generate([[300, 301]] * 3, params, use_tqdm=False)]
+    assert said[0] == said[2] != said[1]
+
+
+def test_a_cache_of_8_bits_holds_more_and_says_much_the_same():
+    asked = {"dtype": "float32", "device": DEVICE, "kernels": True, "kv_cache_memory_bytes": 1 << 17, "max_model_len": 64, "max_num_seqs": 99}
+    exact, rounded = (impl.LLM(FOLDER, kv_cache_dtype=kind, **asked) for kind in ("auto", "fp8"))
+    assert [llm.engine.scheduler.config.num_blocks - 1 for llm in (exact, rounded)] == [4, 16]
+    params = impl.SamplingParams(temperature=0, max_tokens=1, logprobs=20)
+    right, about = ({token_id: entry.logprob for token_id, entry in llm.generate([own_text("qwen3")[:8]], params, use_tqdm=False)[0].outputs[0].logprobs[0].items()}
+                    for llm in (exact, rounded))
+    errors = [abs(right[token_id] - about[token_id]) for token_id in right.keys() & about.keys()]
+    assert len(errors) > 10 and 0.001 < max(errors) < 2, errors
+
+
+@pytest.mark.parametrize("arguments, advice", [
+    ({"kv_cache_dtype": "fp8", "kernels": False}, "use a GPU"), ({"kv_cache_dtype": "int4"}, "auto .* or fp8"),
+    ({"dtype": "bfloat16", "kernels": True, "device": "cpu"}, "float32 or float16")], ids=str)
+def test_what_nobody_can_compute_is_refused(arguments, advice):
+    with pytest.raises(InvalidConfigError, match=advice):
+        impl.LLM(FOLDER, **arguments)
