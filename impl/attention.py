@@ -1,7 +1,7 @@
-"""Paged attention: keys and values live in blocks, found through block tables.
+"""Paged attention in torch: keys and values live in blocks, found through block tables.
 
-This is the seam where kernels go: `write_kv` and `paged_attention` are the two calls
-a model makes, and everything they need is in `AttentionBatch`.
+`write_kv` and `paged_attention` are the two calls, and everything they need is in
+`AttentionBatch`. The same by kernels is in `triton_ops.py`.
 """
 from dataclasses import dataclass
 
@@ -36,10 +36,7 @@ class AttentionBatch:
 
         Once a step and in numpy, which is quicker than torch with small things; the layers share what comes out.
         """
-        query_start = numpy.concatenate(([0], num_new.cumsum()))
-        request = numpy.repeat(numpy.arange(len(num_new)), num_new)     # of each token
-        positions = numpy.arange(len(request)) - (query_start[:-1] - num_computed)[request]
-        slots = block_tables[request, positions // block_size] * block_size + positions % block_size
+        query_start, positions, slots = places(num_new, num_computed, block_tables, block_size)
         groups = []
         for alike in numpy.split(numpy.arange(len(num_new)), numpy.diff(num_new).nonzero()[0] + 1):
             for some in numpy.array_split(alike, -(-len(alike) // TOGETHER)):
@@ -47,6 +44,16 @@ class AttentionBatch:
                 groups.append(Group.of(rows, int(num_new[some[0]]), (num_computed + num_new)[some], block_tables[some], block_size, device, dtype))
         return cls(query_start.tolist(), (num_computed + num_new).tolist(), torch.from_numpy(positions).to(device),
                    torch.from_numpy(slots).to(device), groups)
+
+
+def places(num_new: numpy.ndarray, num_computed: numpy.ndarray, block_tables: numpy.ndarray,
+           block_size: int) -> tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]:
+    """Where each request's tokens begin [requests + 1]; each token's position in its request, and its slot [tokens]: int64."""
+    query_start = numpy.concatenate(([0], num_new.cumsum()))
+    request = numpy.repeat(numpy.arange(len(num_new)), num_new)     # of each token
+    positions = numpy.arange(len(request)) - (query_start[:-1] - num_computed)[request]
+    slots = block_tables[request, positions // block_size] * block_size + positions % block_size
+    return query_start, positions, slots
 
 
 @dataclass(slots=True)

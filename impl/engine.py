@@ -4,6 +4,7 @@ Mirrors `v1/engine/llm_engine.py::LLMEngine` and `v1/engine/core.py::EngineCore`
 """
 from typing import get_args
 
+import torch
 from tokenizers import Tokenizer
 
 from impl.checkpoint import end_tokens, find, read_config
@@ -13,12 +14,13 @@ from impl.input_processor import InputProcessor, Prompt
 from impl.logprobs import LogprobsMode
 from impl.model_runner import ModelRunner
 from impl.models import load_model
+from impl.ops import FP8, choose
 from impl.output_processor import OutputProcessor
 from impl.outputs import EngineCoreOutput
 from impl.parallel_sampling import fan_out
 from impl.request import Request
 from impl.request_output import RequestOutput
-from impl.sampler import Sampled, Sampler
+from impl.sampler import Sampled
 from impl.sampling_params import SamplingParams
 from impl.scheduler import Scheduler
 
@@ -29,18 +31,20 @@ class Engine:
     Raises `CheckpointError`, `InvalidConfigError` or `PoolTooSmallError` when it is built.
     """
 
-    def __init__(self, model: str, config: SchedulerConfig, *, dtype: str = "float32", device: str = "cpu",
-                 max_logprobs: int = 20, logprobs_mode: LogprobsMode = "raw_logprobs", seed: int = 0):
+    def __init__(self, model: str, config: SchedulerConfig, *, dtype: str = "float32", device: str = "cpu", kernels: bool | None = None,
+                 kv_cache_dtype: str = "auto", max_logprobs: int = 20, logprobs_mode: LogprobsMode = "raw_logprobs", seed: int = 0):
         config.require_pool_for_one_sequence()
         folder = find(model)
         _require_known_positions(config.max_model_len, read_config(folder))
         _require_logprobs(max_logprobs, logprobs_mode)
-        loaded, self.model_config = load_model(folder, dtype, device)
+        ops = choose(device, dtype, kernels, kv_cache_dtype)
+        loaded, self.model_config = load_model(folder, dtype, device, ops)
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json")) if (folder / "tokenizer.json").exists() else None
         self.input_processor = InputProcessor(self.tokenizer, self.model_config["vocab_size"], max_logprobs,
                                               *end_tokens(folder, self.model_config, self.tokenizer))
         self.scheduler = Scheduler(config)
-        self.model_runner = ModelRunner(loaded, self.model_config, config.num_blocks, config.block_size, Sampler(logprobs_mode, seed))
+        self.model_runner = ModelRunner(loaded, self.model_config, config.num_blocks, config.block_size,
+                                        ops.Sampler(logprobs_mode, seed), torch.float8_e4m3fn if kv_cache_dtype == FP8 else None)
         self.output_processor = OutputProcessor(self.tokenizer, self.scheduler.abort)
 
     def add_request(self, request_id: str, prompt: Prompt, params: SamplingParams = SamplingParams(), *,

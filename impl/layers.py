@@ -1,5 +1,9 @@
-"""What decoders are made of: normalisation, rotary positions, the gated feed-forward network."""
+"""What decoders are made of: normalisation, rotary positions, the gated feed-forward network.
+
+The products of matrices are torch's. The rest is done by `ops`: `torch_ops.py` or `triton_ops.py`, whichever the model was built with.
+"""
 import math
+from types import ModuleType
 
 import torch
 from torch import nn
@@ -47,15 +51,16 @@ class RMSNorm(nn.Module):
     Mirrors `model_executor/layers/layernorm.py::RMSNorm`.
     """
 
-    def __init__(self, size: int, eps: float):
+    def __init__(self, size: int, eps: float, ops: ModuleType):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(size))
-        self.eps = eps
+        self.eps, self.ops = eps, ops
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        wide = x.float()
-        scale = (wide * wide).mean(-1, keepdim=True).add_(self.eps).rsqrt_()
-        return (wide * scale).to(x.dtype) * self.weight
+    def forward(self, x: torch.Tensor, residual: torch.Tensor | None = None) -> tuple[torch.Tensor, torch.Tensor]:
+        """The norm of `x` + `residual`, and this sum: what flows past the next layer. Both may lie in the memory of the arguments."""
+        if residual is None:    # at the beginning of the model
+            return self.ops.rms_norm(x, self.weight, self.eps), x
+        return self.ops.add_rms_norm(x, residual, self.weight, self.eps)
 
 
 class RotaryEmbedding(nn.Module):
@@ -65,22 +70,16 @@ class RotaryEmbedding(nn.Module):
     Mirrors `model_executor/layers/rotary_embedding`.
     """
 
-    def __init__(self, head_dim: int, max_position: int, rope: dict):
+    def __init__(self, head_dim: int, max_position: int, rope: dict, ops: ModuleType):
         super().__init__()
+        self.ops = ops
         with torch.device("cpu"):   # a table, not a weight: it is there before the checkpoint is
             angles = torch.outer(torch.arange(max_position, dtype=torch.float32), inverse_frequencies(head_dim, rope))
-            cos, sin = angles.cos(), angles.sin()
-        self.register_buffer("cos", torch.cat((cos, cos), dim=-1), persistent=False)    # float32 [max_position, head_dim]
-        self.register_buffer("sin", torch.cat((-sin, sin), dim=-1), persistent=False)
+            self.register_buffer("table", ops.rotary_table(angles.cos(), angles.sin()), persistent=False)
 
-    def forward(self, positions: torch.Tensor, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
-        """What `rotate` wants for `positions` [tokens], each [tokens, 1, head_dim]. All layers share it."""
-        return self.cos[positions].unsqueeze(1).to(dtype), self.sin[positions].unsqueeze(1).to(dtype)
-
-
-def rotate(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-    """Turn `x` [tokens, heads, head_dim]: the halves (a, b) become (a cos - b sin, b cos + a sin). The table has the minus."""
-    return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, dims=-1), sin)
+    def forward(self, positions: torch.Tensor) -> torch.Tensor:
+        """What `ops.norm_rotate_write` wants for `positions` [tokens]. All layers share it."""
+        return self.ops.look_up(self.table, positions)
 
 
 def inverse_frequencies(head_dim: int, rope: dict) -> torch.Tensor:
@@ -102,8 +101,9 @@ def inverse_frequencies(head_dim: int, rope: dict) -> torch.Tensor:
 class GatedMLP(nn.Module):
     """SiLU-gated feed-forward network. Mirrors `model_executor/models/llama.py::LlamaMLP`."""
 
-    def __init__(self, hidden: int, intermediate: int):
+    def __init__(self, hidden: int, intermediate: int, ops: ModuleType):
         super().__init__()
+        self.ops = ops
         self.gate_proj = Linear(hidden, intermediate)
         self.up_proj = Linear(hidden, intermediate)
         self.down_proj = Linear(intermediate, hidden)
@@ -114,5 +114,4 @@ class GatedMLP(nn.Module):
         del self.gate_proj, self.up_proj
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        gate, up = self.gate_up_proj(x).chunk(2, dim=-1)
-        return self.down_proj(functional.silu(gate) * up)
+        return self.down_proj(self.ops.silu_and_mul(self.gate_up_proj(x)))

@@ -10,36 +10,39 @@ from impl.errors import InvalidConfigError, InvalidSamplingParamsError
 from impl.input_processor import Prompt
 from impl.logprobs import LogprobsMode
 from impl.models import model_config
+from impl.ops import FP8
 from impl.request_output import RequestOutput
 from impl.sampling_params import SamplingParams
 
 SHORT_DTYPES = {"half": "float16", "float": "float32"}
-BYTES = {"float32": 4}      # of a number; of all other dtypes 2
+BYTES = {"float32": 4, FP8: 1}      # of a number; of all other dtypes 2
 
 
 class LLM:
-    """A model to generate with. All arguments have vLLM's names.
+    """A model to generate with. All arguments but `device` and `kernels` have vLLM's names.
 
     dtype: "auto" is the checkpoint's own. (vLLM's turns float32 into bfloat16.)
+    kernels: whether the layers and the sampler are Triton's (`kernels/`) or torch's; None: Triton's on a GPU. On the CPU an interpreter runs them.
+    kv_cache_dtype: "auto" is the model's, "fp8" is float8_e4m3fn, half of bfloat16, and needs the kernels.
     max_model_len: tokens of one sequence, prompt and output; None: as many as the model knows positions and the KV cache has room for.
     num_gpu_blocks_override: blocks of the KV cache; None: what fits into `kv_cache_memory_bytes`, but at least one sequence, and no more than can be used.
     seed: of the chance that all requests without a seed of their own share.
     limits: other fields of `SchedulerConfig`, such as `max_num_seqs`, `max_num_batched_tokens`, `enable_prefix_caching`.
     """
 
-    def __init__(self, model: str, *, dtype: str = "auto", device: str = "cpu", max_model_len: int | None = None, block_size: int = 16,
-                 num_gpu_blocks_override: int | None = None, kv_cache_memory_bytes: int = 1 << 30,
+    def __init__(self, model: str, *, dtype: str = "auto", device: str = "cpu", kernels: bool | None = None, kv_cache_dtype: str = "auto",
+                 max_model_len: int | None = None, block_size: int = 16, num_gpu_blocks_override: int | None = None, kv_cache_memory_bytes: int = 1 << 30,
                  max_logprobs: int = 20, logprobs_mode: LogprobsMode = "raw_logprobs", scheduling_policy: str = "fcfs", seed: int = 0, **limits):
         self.folder = find(model)
         config = model_config(read_config(self.folder))
         dtype = _dtype(dtype, config)
         _require_known(limits)
-        fitting = kv_cache_memory_bytes // _bytes_of_a_block(config, dtype, block_size)
+        fitting = kv_cache_memory_bytes // _bytes_of_a_block(config, kv_cache_dtype if kv_cache_dtype != "auto" else dtype, block_size)
         if max_model_len is None:
             max_model_len = min(config["max_position_embeddings"], max(num_gpu_blocks_override or 0, fitting) * block_size)
         limits |= {"block_size": block_size, "max_model_len": max_model_len, "policy": scheduling_policy}
         limits["num_blocks"] = num_gpu_blocks_override or _pool(SchedulerConfig(num_blocks=1, **limits), fitting)
-        self.engine = Engine(str(self.folder), SchedulerConfig(**limits), dtype=dtype, device=device,
+        self.engine = Engine(str(self.folder), SchedulerConfig(**limits), dtype=dtype, device=device, kernels=kernels, kv_cache_dtype=kv_cache_dtype,
                              max_logprobs=max_logprobs, logprobs_mode=logprobs_mode, seed=seed)
         self.num_requests = 0
 

@@ -9,7 +9,6 @@ from operator import attrgetter
 import numpy
 import torch
 
-from impl.attention import AttentionBatch
 from impl.block_tables import BlockTables
 from impl.layers import Linear
 from impl.outputs import RUNNING, ScheduledRequest, SchedulerOutput
@@ -19,13 +18,16 @@ from impl.threads import Threads
 
 
 class ModelRunner:
-    def __init__(self, model: torch.nn.Module, config: dict, num_blocks: int, block_size: int, sampler: Sampler):
-        self.model, self.block_size, self.sampler = model, block_size, sampler
+    """`cache_dtype`: None is the model's own."""
+
+    def __init__(self, model: torch.nn.Module, config: dict, num_blocks: int, block_size: int, sampler: Sampler,
+                 cache_dtype: torch.dtype | None = None):
+        self.model, self.block_size, self.sampler, self.ops = model, block_size, sampler, config["ops"]
         weight = next(model.parameters())
-        self.device = weight.device
+        self.device, self.dtype = weight.device, weight.dtype
         # One cache per layer: [blocks, block size, key and value, KV heads, head_dim].
         shape = (num_blocks, block_size, 2, config["num_key_value_heads"], config["head_dim"])
-        self.caches = [torch.zeros(shape, dtype=weight.dtype, device=self.device) for _ in range(config["num_hidden_layers"])]
+        self.caches = [torch.zeros(shape, dtype=cache_dtype or weight.dtype, device=self.device) for _ in range(config["num_hidden_layers"])]
         self.threads = Threads()
         self.num_products = sum(each.in_features * each.out_features for each in model.modules() if isinstance(each, Linear))     # per token
         self.block_tables = BlockTables()
@@ -37,9 +39,9 @@ class ModelRunner:
         if not output.scheduled:
             return {}
         shares = sorted(output.scheduled, key=attrgetter("num_tokens", "num_computed_tokens"))     # who is alike is attended to together
-        token_ids, positions, batch = self._prepare(shares, requests)
+        token_ids, batch = self._prepare(shares, requests)
         with self.threads.for_step(len(token_ids) * self.num_products):
-            hidden = self.model(token_ids, positions, self.caches, batch)
+            hidden = self.model(token_ids, self.caches, batch)
         self.sampler.prompt_logprobs.collect(shares, requests, batch.query_start, hidden, self.model.compute_logits)
         done = [(row - 1, requests[share.request_id]) for share, row in zip(shares, batch.query_start[1:])
                 if share.num_computed_tokens + share.num_tokens == requests[share.request_id].num_tokens]
@@ -59,12 +61,12 @@ class ModelRunner:
             elif share.new_block_ids:
                 self.block_tables.append(share.request_id, share.new_block_ids)
 
-    def _prepare(self, shares: Sequence[ScheduledRequest], requests: Mapping[str, Request]) -> tuple[torch.Tensor, torch.Tensor, AttentionBatch]:
-        """The token ids [tokens], positions [tokens] and places of a step, all requests one after the other."""
+    def _prepare(self, shares: Sequence[ScheduledRequest], requests: Mapping[str, Request]) -> tuple[torch.Tensor, object]:
+        """The token ids [tokens] and places (an `ops.Batch`) of a step, all requests one after the other."""
         token_ids: list[int] = []
         for share in shares:
             token_ids += requests[share.request_id].token_ids[share.num_computed_tokens:share.num_computed_tokens + share.num_tokens]
         request_ids, _, num_new, num_computed, _ = zip(*shares)
-        batch = AttentionBatch.at(numpy.array(num_new), numpy.array(num_computed), self.block_tables.of(request_ids), self.block_size,
-                                  self.device, self.caches[0].dtype)
-        return torch.tensor(token_ids, device=self.device), batch.positions, batch
+        batch = self.ops.Batch.at(numpy.array(num_new), numpy.array(num_computed), self.block_tables.of(request_ids), self.block_size,
+                                  self.device, self.dtype)
+        return torch.tensor(token_ids, device=self.device), batch

@@ -12,6 +12,7 @@ from impl import gumbel
 from impl.logits_processors import penalize, reshapes, restrict, thin_out
 from impl.logprobs import LogprobsMode, PromptLogprobs, Ranked, rank, scores
 from impl.request import Request
+from impl.sampling_params import SamplingParams
 
 BROKEN = "NonFiniteLogitsError: no token can be chosen: the model computed NaN or infinity, or everything is forbidden"
 
@@ -27,7 +28,7 @@ class Sampled:
 
 
 class Sampler:
-    """`seed`: for the requests that have none, so that the same program says the same again."""
+    """`seed`: for the requests that have none, so that the same program says the same again. On a GPU: `triton_sampler.py`."""
 
     def __init__(self, logprobs_mode: LogprobsMode = "raw_logprobs", seed: int = 0):
         self.logprobs_mode = logprobs_mode
@@ -38,13 +39,13 @@ class Sampler:
     def __call__(self, logits: torch.Tensor, requests: list[Request]) -> dict[str, Sampled]:
         """Sample one token for each row of `logits` [requests, vocabulary]."""
         processed = self._process(logits, requests)
-        best, token_ids = processed.max(-1)
+        best, token_ids = self._best(processed)
         token_ids = token_ids.tolist()
         broken = {index for index, finite in enumerate(best.isfinite().tolist()) if not finite}
         random = [index for index, request in enumerate(requests) if request.sampling_params.temperature and index not in broken]
         if random:
             chosen = [requests[index] for index in random]
-            thinned = thin_out(processed[random], [request.sampling_params for request in chosen])
+            thinned = self._thin_out(processed[random], [request.sampling_params for request in chosen])
             for index, token_id in zip(random, self._draw(thinned, chosen)):
                 token_ids[index] = token_id
             if self.logprobs_mode.startswith("processed") and any(request.sampling_params.logprobs is not None for request in chosen):
@@ -67,6 +68,13 @@ class Sampler:
             restrict(processed[index], requests[index])
             penalize(processed[index], requests[index])
         return processed
+
+    def _best(self, logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The highest logit of each row, which is NaN if one is, and its token."""
+        return logits.max(-1)
+
+    def _thin_out(self, logits: torch.Tensor, all_params: list[SamplingParams]) -> torch.Tensor:
+        return thin_out(logits, all_params)
 
     def _draw(self, logits: torch.Tensor, requests: list[Request]) -> list[int]:
         """A token for each row, by chance: each as often as it is probable. A seed decides alone, and as in vLLM on a CPU."""

@@ -1,8 +1,10 @@
 """The architectures, one file each."""
 from pathlib import Path
+from types import ModuleType
 
 import torch
 
+from impl import torch_ops
 from impl.checkpoint import CheckpointError, load_weights, read_config, read_weights
 from impl.layers import Linear
 from impl.models.llama import LlamaForCausalLM
@@ -14,15 +16,15 @@ REQUIRED = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_hea
             "rms_norm_eps", "max_position_embeddings")
 
 
-def load_model(folder: Path, dtype: str, device: str) -> tuple[torch.nn.Module, dict]:
-    """The model of a checkpoint, with its weights, and its configuration. Raises `CheckpointError`."""
-    config = model_config(read_config(folder))
+def load_model(folder: Path, dtype: str, device: str, ops: ModuleType = torch_ops) -> tuple[torch.nn.Module, dict]:
+    """The model of a checkpoint, with its weights, built with `ops` (see `impl/ops.py`), and its configuration. Raises `CheckpointError`."""
+    config = model_config(read_config(folder)) | {"ops": ops}
     if dtype not in DTYPES:
         raise CheckpointError(f"dtype {dtype!r}: choose one of {', '.join(DTYPES)}")
     with torch.device("meta"):      # no memory is filled only to be replaced
         model = config["class"](config)
     load_weights(model, read_weights(folder, device, DTYPES[dtype]), config["tie_word_embeddings"])
-    model = model.to(device).requires_grad_(False).eval()
+    model = model.to(device, DTYPES[dtype]).requires_grad_(False).eval()
     for module in list(model.modules()):
         if hasattr(module, "prepare"):
             module.prepare()
@@ -46,4 +48,4 @@ def model_config(config: dict) -> dict:
     rope = config.get("rope_parameters") or (config.get("rope_scaling") or {}) | {"rope_theta": config.get("rope_theta", 10000.0)}
     if rope.get("rope_type", "default") not in ("default", "llama3"):
         raise CheckpointError(f"rope_type {rope['rope_type']!r}: there are default and llama3")
-    return config | {"rope": rope, "class": ARCHITECTURES[name]}
+    return config | {"rope": rope, "class": ARCHITECTURES[name], "ops": torch_ops}

@@ -6,15 +6,14 @@ have the same input. Mirrors `model_executor/models/llama.py`.
 import torch
 from torch import nn
 
-from impl.attention import AttentionBatch, paged_attention, write_kv
-from impl.layers import GatedMLP, Linear, RMSNorm, RotaryEmbedding, rotate
+from impl.layers import GatedMLP, Linear, RMSNorm, RotaryEmbedding
 
 
 class Attention(nn.Module):
     def __init__(self, config: dict):
         super().__init__()
         self.num_heads, self.num_kv_heads = config["num_attention_heads"], config["num_key_value_heads"]
-        self.head_dim = config["head_dim"]
+        self.head_dim, self.ops = config["head_dim"], config["ops"]
         hidden = config["hidden_size"]
         self.q_proj = Linear(hidden, self.num_heads * self.head_dim)
         self.k_proj = Linear(hidden, self.num_kv_heads * self.head_dim)
@@ -24,28 +23,28 @@ class Attention(nn.Module):
     def prepare(self) -> None:
         """Once the weights are there."""
         self.qkv_proj = Linear.stack(self.q_proj, self.k_proj, self.v_proj)
-        self.qk_norm = nn.Identity()
+        self.qk_norm: RMSNorm | None = None
         del self.q_proj, self.k_proj, self.v_proj
 
-    def forward(self, x: torch.Tensor, turn: tuple[torch.Tensor, torch.Tensor], cache: torch.Tensor, batch: AttentionBatch) -> torch.Tensor:
-        heads = self.qkv_proj(x).unflatten(-1, (-1, self.head_dim))     # those of the queries, then of the keys, then of the values
-        turned, values = heads.tensor_split([self.num_heads + self.num_kv_heads], dim=1)
-        queries, keys = rotate(self.qk_norm(turned), *turn).tensor_split([self.num_heads], dim=1)
-        write_kv(cache, keys, values, batch.slot_mapping)
-        return self.o_proj(paged_attention(queries, cache, batch).flatten(1))
+    def forward(self, x: torch.Tensor, turn: torch.Tensor, cache: torch.Tensor, batch) -> torch.Tensor:
+        """`batch`: an `ops.Batch`, where the tokens belong; `turn`: what the rotary embedding says of their positions."""
+        queries = self.ops.norm_rotate_write(self.qkv_proj(x), self.qk_norm, turn, cache, batch)
+        return self.o_proj(self.ops.paged_attention(queries, cache, batch).flatten(1))
 
 
 class Layer(nn.Module):
     def __init__(self, config: dict):
         super().__init__()
-        self.input_layernorm = RMSNorm(config["hidden_size"], config["rms_norm_eps"])
+        self.input_layernorm = RMSNorm(config["hidden_size"], config["rms_norm_eps"], config["ops"])
         self.self_attn = Attention(config)
-        self.post_attention_layernorm = RMSNorm(config["hidden_size"], config["rms_norm_eps"])
-        self.mlp = GatedMLP(config["hidden_size"], config["intermediate_size"])
+        self.post_attention_layernorm = RMSNorm(config["hidden_size"], config["rms_norm_eps"], config["ops"])
+        self.mlp = GatedMLP(config["hidden_size"], config["intermediate_size"], config["ops"])
 
-    def forward(self, x, turn, cache, batch):
-        x = x + self.self_attn(self.input_layernorm(x), turn, cache, batch)
-        return x + self.mlp(self.post_attention_layernorm(x))
+    def forward(self, x, residual, turn, cache, batch):
+        """`residual`: the sum of what came before; `x`: what is to be added to it. The norm does both in one go."""
+        x, residual = self.input_layernorm(x, residual)
+        x, residual = self.post_attention_layernorm(self.self_attn(x, turn, cache, batch), residual)
+        return self.mlp(x), residual
 
 
 class Decoder(nn.Module):
@@ -53,8 +52,8 @@ class Decoder(nn.Module):
         super().__init__()
         self.embed_tokens = nn.Embedding(config["vocab_size"], config["hidden_size"])
         self.layers = nn.ModuleList(Layer(config) for _ in range(config["num_hidden_layers"]))
-        self.norm = RMSNorm(config["hidden_size"], config["rms_norm_eps"])
-        self.rotary = RotaryEmbedding(config["head_dim"], config["max_position_embeddings"], config["rope"])
+        self.norm = RMSNorm(config["hidden_size"], config["rms_norm_eps"], config["ops"])
+        self.rotary = RotaryEmbedding(config["head_dim"], config["max_position_embeddings"], config["rope"], config["ops"])
 
 
 class LlamaForCausalLM(nn.Module):
@@ -65,13 +64,13 @@ class LlamaForCausalLM(nn.Module):
         if config["tie_word_embeddings"]:
             self.lm_head.weight = self.model.embed_tokens.weight
 
-    def forward(self, token_ids: torch.Tensor, positions: torch.Tensor, caches: list[torch.Tensor], batch: AttentionBatch) -> torch.Tensor:
-        """Hidden states [tokens, hidden] of `token_ids` [tokens] at `positions` [tokens]; `caches`: one per layer."""
-        x = self.model.embed_tokens(token_ids)
-        turn = self.model.rotary(positions, x.dtype)
+    def forward(self, token_ids: torch.Tensor, caches: list[torch.Tensor], batch) -> torch.Tensor:
+        """Hidden states [tokens, hidden] of `token_ids` [tokens] at the places of `batch`; `caches`: one per layer."""
+        x, residual = self.model.embed_tokens(token_ids), None
+        turn = self.model.rotary(batch.positions)
         for layer, cache in zip(self.model.layers, caches):
-            x = layer(x, turn, cache, batch)
-        return self.model.norm(x)
+            x, residual = layer(x, residual, turn, cache, batch)
+        return self.model.norm(x, residual)[0]
 
     def compute_logits(self, hidden: torch.Tensor) -> torch.Tensor:
         """Logits [rows, vocabulary] of hidden states [rows, hidden]."""

@@ -12,8 +12,8 @@ from impl.models import llama
 class Attention(llama.Attention):
     def __init__(self, config: dict):
         super().__init__(config)
-        self.q_norm = RMSNorm(self.head_dim, config["rms_norm_eps"])
-        self.k_norm = RMSNorm(self.head_dim, config["rms_norm_eps"])
+        self.q_norm = RMSNorm(self.head_dim, config["rms_norm_eps"], self.ops)
+        self.k_norm = RMSNorm(self.head_dim, config["rms_norm_eps"], self.ops)
 
     def prepare(self) -> None:
         super().prepare()

@@ -21,7 +21,7 @@ MODEL = [
     _of("rope-pairs-neighbours",
         "Each coordinate is turned with its neighbour (GPT-J's way) and not with the one half a head away. Weights that were permuted "
         "for one way are garbage in the other, and the first token has no position to notice it by.",
-        "layers.py", "return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, dims=-1), sin)",
+        "torch_ops.py", "return torch.addcmul(x * cos, x.roll(x.shape[-1] // 2, dims=-1), sin)",
         "return torch.addcmul(x * cos, x.unflatten(-1, (-1, 2)).flip(-1).flatten(-2), sin)", "test_the_best_token_behind_each_length"),
     _of("rope-frequencies-unscaled",
         "The llama3 scaling of the slow frequencies is ignored. Up to the original context of 256 tokens a trained model hardly minds.",
@@ -32,7 +32,7 @@ MODEL = [
         "test_texts_of_the_corpus"),
     _of("another-epsilon",
         "The norms use an epsilon from somewhere else: hardly a token changes, and each logprob does.",
-        "layers.py", "add_(self.eps)", "add_(1e-3)", "test_texts_of_the_corpus"),
+        "torch_ops.py", "add_(eps)", "add_(1e-3)", "test_texts_of_the_corpus"),
     _of("heads-share-the-wrong-key",
         "Query head h reads KV head h modulo the number of KV heads, and not its neighbours' one.",
         "attention.py", "queries = queries.reshape(num_requests, num_kv_heads, -1, head_dim)",
