@@ -32,13 +32,20 @@ class Answer:
     mode: str       # "live" or "recorded"
     version: str
     date: str
+    device: str = "cpu"
 
 
 @dataclass
 class Reference:
     mode: str = "auto"
     server: str | None = None       # the socket of the process that holds the real LLM; None: this one does
+    device: str = "cpu"             # where the real LLM computes
     answers: dict[str, Answer] = field(default_factory=dict)
+
+    @property
+    def where(self) -> dict[str, str]:
+        """What our LLM is told so that it computes where vLLM's does."""
+        return {} if self.device == "cpu" else {"device": self.device}
 
     @cached_property
     def version(self) -> str:
@@ -75,13 +82,20 @@ class Reference:
 
     def _ask(self, workload: Workload) -> Answer:
         if self.mode in ("auto", "recorded"):
-            recorded = cassette.load(workload, self.version)
+            recorded = recording(workload, self.version, self.device)
             if recorded:
                 return Answer(recorded[0], "recorded", self.version, recorded[1])
             if self.mode == "recorded" or not installed_version():
                 raise NoReference(f"vLLM {self.version} was not recorded with this workload; "
                                   "with vLLM installed ('make spec'), '--reference=record' records it")
+        if self.mode == "record" and isinstance(workload, Prompts) and self.device != "cpu":
+            raise NoReference("what a model says is recorded with vLLM's build for CPUs ('LAB=cpu make setup'), and the one here is for GPUs")
         run = self.live(workload)
         if self.mode == "record":
             cassette.save(run, self.version)
-        return Answer(run, "live", self.version, datetime.date.today().isoformat())
+        return Answer(run, "live", self.version, datetime.date.today().isoformat(), self.device)
+
+
+def recording(workload: Workload | Prompts, version: str, device: str) -> tuple[Run, str] | None:
+    """A recording of vLLM's run, and its date; None if there is none that counts on `device`: what models say was recorded on a CPU."""
+    return None if isinstance(workload, Prompts) and device != "cpu" else cassette.load(workload, version)

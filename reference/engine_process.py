@@ -12,7 +12,7 @@ from contextlib import suppress
 from importlib import import_module
 from time import perf_counter
 
-from reference.vllm_scheduler import QUIET
+from reference.vllm_scheduler import QUIET, installed_device
 
 KV_CACHE_BYTES = 1 << 30
 
@@ -60,8 +60,8 @@ def main() -> None:
     os.dup2(2, 1)
     engine, model = sys.argv[1:]
     started = perf_counter()
-    lab = import_module(engine)
-    llm = import_module(f"{engine}.llm" if engine == "impl" else engine).LLM(model, dtype="float32", kv_cache_memory_bytes=KV_CACHE_BYTES)
+    lab, where = import_module(engine), {"device": installed_device()} if engine == "impl" else {}
+    llm = import_module(f"{engine}.llm" if engine == "impl" else engine).LLM(model, dtype="float32", kv_cache_memory_bytes=KV_CACHE_BYTES, **where)
     print(json.dumps({"seconds": perf_counter() - started}), file=answers, flush=True)
     for line in sys.stdin:
         question = json.loads(line)

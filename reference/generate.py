@@ -162,12 +162,12 @@ class OurGenerator:
     """The doors of `impl.LLM` or of the LLM of a package put in its place.
 
     `forced`: the tokens of each sequence, to be taken in place of those it samples;
-    only such as it finds likely enough to have listed among its logprobs.
+    only such as it finds likely enough to have listed among its logprobs. `where`: further arguments of the LLM, such as `device`.
     """
 
-    def __init__(self, package: ModuleType, prompts: Prompts, forced: Mapping[str, list[int]] | None = None):
+    def __init__(self, package: ModuleType, prompts: Prompts, forced: Mapping[str, list[int]] | None = None, **where):
         self.params = package.SamplingParams
-        self.engine = package.LLM(str(prompts.folder), **prompts.limits).engine
+        self.engine = package.LLM(str(prompts.folder), **prompts.limits, **where).engine
         self.watcher = Watcher(self.engine.scheduler, _OurEyes(self.engine.scheduler))
         if forced:
             self._force(forced)

@@ -9,7 +9,7 @@ from reference.generate import OurGenerator
 from reference.prompts import Ask, Prompts
 from reference.trace import State, Step
 from reference.vllm_llm import VllmGenerator, VllmLLM
-from reference.vllm_scheduler import installed_version
+from reference.vllm_scheduler import installed_device, installed_version
 
 ENGINES = ("impl", "vllm")
 
@@ -23,7 +23,7 @@ class LiveEngine:
 
     def __init__(self, name: str, prompts: Prompts):
         self.name = name
-        self.generator = OurGenerator(impl, prompts) if name == "impl" else VllmGenerator(prompts)
+        self.generator = OurGenerator(impl, prompts, device=installed_device()) if name == "impl" else VllmGenerator(prompts)
         self.last_state: State | None = None
         self.texts: dict[str, str] = {}
 
@@ -65,7 +65,7 @@ def prepare(name: str, prompts: Prompts) -> None:
     The real vLLM is kept, and found again by its limits. Ours is built twice, which takes no time.
     """
     if name == "impl":
-        OurGenerator(impl, prompts)
+        OurGenerator(impl, prompts, device=installed_device())
     elif not installed_version():
         raise NoVllm("the real vLLM is not installed here: choose impl, or run 'make setup'")
     else:

@@ -15,7 +15,7 @@ from impl.sampling_params import SamplingParams
 from reference.generate import Generation, Watcher, generate
 from reference.prompts import Ask, Prompts
 from reference.trace import State, Step
-from reference.vllm_scheduler import QUIET, VllmEyes
+from reference.vllm_scheduler import QUIET, VllmEyes, installed_device
 
 # Set here, not when vLLM is asked for: torch reads some of it when it is imported, and our engine imports torch too.
 # With dynamo on, the first generate alone takes minutes.
@@ -23,6 +23,9 @@ for name, value in QUIET.items():
     os.environ.setdefault(name, value)
 
 BLOCK_SIZE = 32     # vLLM's CPU attention wants multiples of 32
+# Many engines share one GPU, and each believes it is to have nearly all of it. Warming up takes longer than what follows.
+ON_GPU = {"gpu_memory_utilization": 0.02, "kv_cache_memory_bytes": 1 << 30, "disable_cascade_attn": True,
+          "kernel_config": {"enable_jit_warmup": False, "enable_flashinfer_autotune": False}}
 RANDOM_SUFFIX = re.compile(r"-[0-9a-f]{8}$")    # vLLM appends one to each request's id
 
 
@@ -43,10 +46,11 @@ CRASHED: list = []      # not used any more, and kept all the same
 
 
 def _llm(model: str, limits: dict):
-    """The engine for a checkpoint and limits: built once per process (3 s, then 0.3 s each), and kept."""
+    """The engine for a checkpoint and limits, one step at a time: built once per process (3 s, then 0.3 s each), and kept."""
     key = (model, *sorted(limits.items()))
     if key not in ENGINES:
-        ENGINES[key] = _vllm().LLM(model=model, enforce_eager=True, use_tqdm_on_load=False, **limits)
+        on_gpu = ON_GPU if installed_device() == "cuda" else {}
+        ENGINES[key] = _vllm().LLM(model=model, enforce_eager=True, async_scheduling=False, use_tqdm_on_load=False, **(on_gpu | limits))
     return ENGINES[key]
 
 

@@ -18,7 +18,9 @@ from reference.trace import State
 from reference.workload import EOS, Action, RequestSpec, Workload
 
 QUIET = {"VLLM_LOGGING_LEVEL": "ERROR", "VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_NO_USAGE_STATS": "1",
-         "VLLM_CPU_KVCACHE_SPACE": "1", "TORCHDYNAMO_DISABLE": "1", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+         "VLLM_CPU_KVCACHE_SPACE": "1", "TORCHDYNAMO_DISABLE": "1", "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1",
+         # On a GPU. Triton rounds float32 to the 10 bits of TF32 where nobody forbids it, and keeps what it compiled: so keep it apart.
+         "TRITON_F32_DEFAULT": "ieee", "TRITON_CACHE_DIR": os.path.expanduser("~/.triton/cache-ieee")}
 
 # The smallest model vLLM believes in. No weights are read: the scheduler only wants its shape.
 MODEL = {"architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "hidden_size": 32, "num_hidden_layers": 1,
@@ -37,6 +39,18 @@ def installed_version() -> str | None:
         if util.find_spec("vllm"):
             return version.split("+")[0]
     return None
+
+
+@functools.cache
+def installed_device() -> str:
+    """Where the installed vLLM computes: "cuda" if it is the build for GPUs and there is one, else "cpu"."""
+    try:
+        if "cpu" in metadata.version("vllm"):
+            return "cpu"
+    except metadata.PackageNotFoundError:
+        return "cpu"
+    from kernels import has_gpu
+    return "cuda" if has_gpu() else "cpu"
 
 
 @functools.cache

@@ -30,6 +30,7 @@ class Claim:
     holds: Callable[..., None]      # raises AssertionError if the runs contradict the sentence
     misconception: bool = False     # a widespread belief: passes when it is refuted
     renamed: bool = False           # block ids are compared up to renaming
+    build: str | None = None        # "cpu" or "cuda", if it is about one of vLLM's builds; the other is not asked
 
     @cached_property
     def name(self) -> str:
@@ -62,7 +63,7 @@ ALL_CLAIMS: list[Claim] = []
 
 
 def claim(sentence: str, *, on: Workload | Prompts | tuple[Workload | Prompts, ...], about: str | tuple[str, ...], vllm: str,
-          misconception: bool = False, renamed: bool = False) -> Callable[[Callable[..., None]], Callable]:
+          misconception: bool = False, renamed: bool = False, build: str | None = None) -> Callable[[Callable[..., None]], Callable]:
     """Make a test of a predicate. `about`: event names, see `spec/bench/events.py`.
 
     Prompts that name no model make one test for each of `MODELS`.
@@ -70,7 +71,7 @@ def claim(sentence: str, *, on: Workload | Prompts | tuple[Workload | Prompts, .
     on = on if isinstance(on, tuple) else (on,)
 
     def make_test(holds: Callable[..., None]) -> Callable:
-        made = {model: Claim(sentence, asked, (about,) if isinstance(about, str) else tuple(about), vllm, holds, misconception, renamed)
+        made = {model: Claim(sentence, asked, (about,) if isinstance(about, str) else tuple(about), vllm, holds, misconception, renamed, build)
                 for model, asked in _by_model(on).items()}
         ALL_CLAIMS.extend(made.values())
 

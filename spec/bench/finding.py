@@ -209,7 +209,7 @@ def _play_both(asked: Asked, package: ModuleType, name: str, reference: Referenc
     """Our run and vLLM's."""
     theirs = reference.live(asked)
     if isinstance(asked, Prompts):
-        return generate_beside(theirs, lambda forced: generate(asked, partial(OurGenerator, package, forced=forced), name)), theirs
+        return generate_beside(theirs, lambda forced: generate(asked, partial(OurGenerator, package, forced=forced, **reference.where), name)), theirs
     return play(asked, partial(OurEngine, package), name), theirs
 
 

@@ -10,14 +10,14 @@ from importlib.util import find_spec
 
 import pytest
 
-from reference import cassette
-from reference.choose import MODES, Answer, NoReference, Reference
+from reference.choose import MODES, Answer, NoReference, Reference, recording
 from reference.generate import Generation, OurGenerator, generate
 from reference.play import OurEngine, play
 from reference.prompts import Prompts
 from reference.source import excerpt
 from reference.timeline import beside
 from reference.trace import Run
+from reference.vllm_scheduler import installed_device
 from reference.workload import Workload
 from spec.bench.agreement import agreement, first_difference, generate_beside
 from spec.bench.claim import Claim
@@ -41,7 +41,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    reference = Reference(config.getoption("reference"), _shared_vllm(config))
+    mode = config.getoption("reference")
+    reference = Reference(mode, _shared_vllm(config), "cpu" if mode == "recorded" else installed_device())
     try:
         reference.require()
     except NoReference as why:
@@ -122,7 +123,7 @@ class Bench:
             return self.ours(asked)
         if asked.key not in self._ours:
             self._ours[asked.key] = generate_beside(
-                theirs, lambda forced: generate(asked, partial(OurGenerator, self.package, forced=forced), self.name))
+                theirs, lambda forced: generate(asked, partial(OurGenerator, self.package, forced=forced, **self.reference.where), self.name))
         return self._ours[asked.key]
 
 
@@ -142,6 +143,9 @@ class BenchOfTest:
             "reference": {"mode": "none", "version": reference.version, "date": ""}}
         if missing := self.bench.lacks(claim):
             return self._untested(record, missing)
+        if claim.build not in (None, reference.device):
+            return self._untested(record, f"this is about vLLM's build for {claim.build}, and here it computes on {reference.device}: "
+                                          "ask where that build is installed, or with --reference=recorded")
         try:
             answers = [reference.run(asked) for asked in claim.on]
         except NoReference as why:
@@ -205,7 +209,7 @@ class BenchOfTest:
 def require_recording(asked: Workload | Prompts, answer: Answer, renamed: bool = False) -> None:
     """Fail unless what was recorded is what the real vLLM has just done."""
     __tracebackhide__ = True
-    recorded = cassette.load(asked, answer.version) if answer.mode == "live" else None
+    recorded = recording(asked, answer.version, answer.device) if answer.mode == "live" else None
     if recorded:
         differ = first_difference if isinstance(asked, Prompts) else first_divergence
         difference = differ(recorded[0], answer.run, renamed=renamed)

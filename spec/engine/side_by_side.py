@@ -10,7 +10,9 @@ import reference.checkpoint
 from impl.request_output import RequestOutput
 from impl.sampling_params import SamplingParams
 from reference.vllm_llm import BLOCK_SIZE, vllm_llm
+from reference.vllm_scheduler import installed_device
 
+DEVICE = installed_device()     # ours computes where vLLM does
 MODELS = ("qwen3", "llama")
 LIMITS = {"num_gpu_blocks_override": 49, "max_model_len": 512, "max_num_batched_tokens": 256, "max_num_seqs": 16}
 NOISE = 5e-5    # two ways to add up the same float32 logits differ by less
@@ -28,7 +30,7 @@ def folder(model: str) -> str:
 @functools.cache
 def our_llm(model: str, **limits):
     from impl.llm import LLM    # imports torch
-    return LLM(folder(model), **{"dtype": "float32", "block_size": BLOCK_SIZE, **LIMITS, **limits})
+    return LLM(folder(model), **{"dtype": "float32", "device": DEVICE, "block_size": BLOCK_SIZE, **LIMITS, **limits})
 
 
 def ours(model: str, prompts: list, params: SamplingParams | list[SamplingParams], **limits) -> list[RequestOutput]:

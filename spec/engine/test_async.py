@@ -4,7 +4,7 @@ import asyncio
 import pytest
 
 from impl.sampling_params import SamplingParams
-from spec.engine.side_by_side import LIMITS, folder, needs_vllm, theirs
+from spec.engine.side_by_side import DEVICE, LIMITS, folder, needs_vllm, theirs
 
 pytestmark = needs_vllm
 GREEDY = SamplingParams(temperature=0, max_tokens=24, ignore_eos=True)
@@ -14,7 +14,7 @@ LONG = SamplingParams(temperature=0, max_tokens=400, ignore_eos=True)
 @pytest.fixture(scope="module")
 def build():
     from impl.async_llm import AsyncLLM
-    return lambda: AsyncLLM(folder("qwen3"), dtype="float32", **LIMITS)
+    return lambda: AsyncLLM(folder("qwen3"), dtype="float32", device=DEVICE, **LIMITS)
 
 
 def nothing_is_left(llm):

@@ -7,7 +7,7 @@ import pytest
 
 from impl.errors import DuplicateRequestError, InferLabError, InvalidSamplingParamsError
 from impl.sampling_params import SamplingParams
-from spec.engine.side_by_side import GREEDY, LIMITS, TEXTS, folder, needs_torch, needs_vllm, our_llm, state, told
+from spec.engine.side_by_side import DEVICE, GREEDY, LIMITS, TEXTS, folder, needs_torch, needs_vllm, our_llm, state, told
 
 
 @needs_vllm
@@ -93,13 +93,13 @@ def test_the_same_program_says_the_same_again():
     """As vLLM's, whose engine has a seed too; which tokens an engine's chance brings is its own affair."""
     from impl.llm import LLM
     asked = SamplingParams(max_tokens=12)
-    said = [told(LLM(folder("qwen3"), seed=seed, **LIMITS).generate(TEXTS, asked)) for seed in (0, 0, 1)]
+    said = [told(LLM(folder("qwen3"), seed=seed, device=DEVICE, **LIMITS).generate(TEXTS, asked)) for seed in (0, 0, 1)]
     assert said[0] == said[1] != said[2]
 
 
 @needs_torch
 def test_the_command_line_streams_and_says_how_fast():
-    done = subprocess.run([sys.executable, "-m", "impl", "--model", folder("llama"), "--max-tokens", "12", "Elizabeth was"], capture_output=True, text=True,
+    done = subprocess.run([sys.executable, "-m", "impl", "--model", folder("llama"), "--max-tokens", "12", "--device", DEVICE, "Elizabeth was"], capture_output=True, text=True,
                           cwd=Path(__file__).parents[2])
     expected = our_llm("llama").generate("Elizabeth was", SamplingParams(temperature=0, max_tokens=12))[0].outputs[0].text
     assert done.stdout == expected + "\n" and "a second" in done.stderr and "first token" in done.stderr, done.stderr

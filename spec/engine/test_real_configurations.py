@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import reference.checkpoint
-from spec.engine.side_by_side import needs_vllm
+from spec.engine.side_by_side import DEVICE, needs_vllm
 
 ROOT = Path(__file__).parents[2]
 COMMON = {"attention_bias": False, "attention_dropout": 0.0, "hidden_act": "silu", "initializer_range": 0.02, "tie_word_embeddings": True,
@@ -35,9 +35,11 @@ engine, folder, prompts = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
 from impl.sampling_params import SamplingParams
 if engine == "vllm":
     from reference.vllm_llm import VllmLLM as LLM
+    where = {}
 else:
     from impl.llm import LLM
-llm = LLM(folder, dtype="float32", num_gpu_blocks_override=20, max_model_len=512, block_size=32)
+    where = {"device": sys.argv[4]}
+llm = LLM(folder, dtype="float32", num_gpu_blocks_override=20, max_model_len=512, block_size=32, **where)
 outputs = llm.generate([{"prompt_token_ids": prompt} for prompt in prompts], SamplingParams(temperature=0, max_tokens=4, ignore_eos=True, logprobs=4))
 print(json.dumps([[output.outputs[0].token_ids, [{token_id: entry.logprob for token_id, entry in position.items()}
                                                  for position in output.outputs[0].logprobs]] for output in outputs]))
@@ -80,7 +82,7 @@ def write_checkpoint(folder: Path, config: dict) -> None:
 
 def ask(engine: str, folder: Path) -> list:
     """The answers of one engine, in a process that is gone before the next begins."""
-    done = subprocess.run([sys.executable, "-c", ASK, engine, str(folder), json.dumps(PROMPTS)], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", ASK, engine, str(folder), json.dumps(PROMPTS), DEVICE], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, f"{engine} did not answer:\n{done.stderr[-3000:]}"
     return json.loads(done.stdout.splitlines()[-1])
 

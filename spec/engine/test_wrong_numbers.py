@@ -2,7 +2,7 @@
 import pytest
 
 from impl.sampling_params import SamplingParams
-from spec.engine.side_by_side import GREEDY, folder, needs_torch, our_llm, told
+from spec.engine.side_by_side import DEVICE, GREEDY, folder, needs_torch, our_llm, told
 
 
 @needs_torch
@@ -18,7 +18,7 @@ def test_logits_that_are_no_numbers_end_their_request_and_no_other(wrong):
             logits = logits.clone()
             for row, request in zip(logits, requests):
                 if request.request_id == "broken" and request.num_output_tokens == 3:
-                    row[:] = torch.where(torch.arange(len(row)) % 2 == 0, wrong, row) if wrong != float("-inf") else wrong
+                    row[:] = torch.where(torch.arange(len(row), device=row.device) % 2 == 0, wrong, row) if wrong != float("-inf") else wrong
             return super().__call__(logits, requests)
 
     sampler.__class__ = Breaking
@@ -41,7 +41,7 @@ def test_a_poisoned_token_harms_only_the_requests_that_hold_it():
     """NaN in the model's memory of one request: neither its batch mates nor those who get its blocks later see it."""
     from impl.llm import LLM
     import torch
-    arguments = {"dtype": "float32", "block_size": 4, "max_model_len": 64, "num_gpu_blocks_override": 33, "enable_prefix_caching": False}
+    arguments = {"dtype": "float32", "device": DEVICE, "block_size": 4, "max_model_len": 64, "num_gpu_blocks_override": 33, "enable_prefix_caching": False}
     llm = LLM(folder("llama"), **arguments)
     prompts = [{"prompt_token_ids": [5, 6, 7, 8]}, {"prompt_token_ids": [9, 10, 11]}]
     expected = told(llm.generate(prompts, GREEDY))

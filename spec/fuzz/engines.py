@@ -16,6 +16,7 @@ from functools import partial
 import impl
 from reference.generate import Generation, OurGenerator, generate
 from reference.prompts import MODELS
+from reference.vllm_scheduler import installed_device
 from spec.bench.agreement import agreement, first_difference, generate_beside
 from spec.bench.events import events
 from spec.engine.random_prompts import alone, at_random
@@ -61,11 +62,11 @@ def play(seed: int) -> tuple[str | None, Generation, Generation]:
     from reference.vllm_llm import vllm_generation
     asked = at_random(seed, some_parameters).of(MODELS[seed % 2])
     theirs = vllm_generation(asked)
-    ours = generate_beside(theirs, lambda forced: generate(asked, partial(OurGenerator, impl, forced=forced), "impl"))
+    ours = generate_beside(theirs, lambda forced: generate(asked, partial(OurGenerator, impl, forced=forced, device=installed_device()), "impl"))
     difference = first_difference(ours, theirs)
     if difference:
         return f"the engines part: {difference}", theirs, ours
-    by_itself = generate(replace(alone(asked), aborts=()), partial(OurGenerator, impl), "impl")
+    by_itself = generate(replace(alone(asked), aborts=()), partial(OurGenerator, impl, device=installed_device()), "impl")
     for request_id, output in theirs.requests.items():
         said, told = output.outputs[0].token_ids, by_itself.tokens(request_id)
         if said != told[:len(said)]:    # an abort may have cut it short

@@ -91,7 +91,7 @@ def test_seeds_of_64_bits(run):
 
 
 # The draw of a chunk that samples nothing is taken back, by an offset that generators on a CPU do not have.
-@claim("On a CPU, a seeded request whose prompt is computed in more than one chunk crashes the engine.", on=in_chunks, about="crash",
+@claim("On a CPU, a seeded request whose prompt is computed in more than one chunk crashes the engine.", on=in_chunks, about="crash", build="cpu",
        vllm="v1/worker/gpu_model_runner.py::GPUModelRunner._bookkeeping_sync")
 def test_a_seed_and_a_chunk_crash_on_a_cpu(run):
     assert run.ended == "crashed" and "CPU Generator does not use offset" in run.error, f"{run.ended}: {run.error}"

@@ -1,4 +1,4 @@
-"""Top-k, top-p and min-p: which tokens may still come, at the edges, at ties, and one after the other.
+"""Top-k, top-p and min-p: which tokens may still come, at the edges, at ties (as vLLM's build for CPUs treats them), and one after the other.
 
 Eight tokens are allowed, so that the engine's own processed logits tell the whole set
 that is left. What should be left is worked out by hand from the logits of a greedy request.
@@ -84,18 +84,18 @@ def test_top_k_of_zero_is_refused(run):
     assert "k=0" in run.refused, f"it is taken, and leaves {len(left(run, 'k=0'))} of 8 tokens"
 
 
-@claim("top_k=1 leaves one token.", on=ties, about="sampling", vllm=TOP_K_ONLY, misconception=True)
+@claim("top_k=1 leaves one token.", on=ties, about="sampling", vllm=TOP_K_ONLY, misconception=True, build="cpu")
 def test_top_k_of_one_leaves_one(run):
     assert len(left(run, "k=1")) == 1, f"{left(run, 'k=1')} are equally likely, and all of them stay"
 
 
-@claim("All tokens that are as likely as the k-th stay, on the way with and on that without top_p.", on=ties, about="sampling", vllm=CPU)
+@claim("All tokens that are as likely as the k-th stay, on the way with and on that without top_p.", on=ties, about="sampling", vllm=CPU, build="cpu")
 def test_ties_at_the_kth_place_stay(run):
     for name in ("k=1", "k=1 and p"):
         assert left(run, name) == {50, 51, 52}, f"{name} left {left(run, name)} of three that are equally likely"
 
 
-@claim("Unlike top_k, top_p parts tokens that are equally likely: it leaves as few as it needs.", on=ties, about="sampling", vllm=CPU)
+@claim("Unlike top_k, top_p parts tokens that are equally likely: it leaves as few as it needs.", on=ties, about="sampling", vllm=CPU, build="cpu")
 def test_top_p_parts_ties(run):
     chosen = left(run, "p=0.5")
     assert len(chosen) == 2 and chosen < {50, 51, 52}, f"of three with a third each, {chosen} are left for half of the probability"
@@ -179,7 +179,7 @@ def test_each_has_its_own_filters(run):
 
 # With one top_p in the batch all rows take that way, and its bound for top_p=1 drops what adds up to exactly 0.
 @claim("Beside a mate with top_p, a request with top_p=1 loses the tokens whose probability is too small for float32.",
-       on=(far_apart_alone, far_apart_beside_top_p), about="sampling", vllm=CPU)
+       on=(far_apart_alone, far_apart_beside_top_p), about="sampling", vllm=CPU, build="cpu")
 def test_a_mate_with_top_p_drops_what_cannot_come(alone, beside):
     assert left(alone, "a") == {50, 51, 52}, f"alone, {left(alone, 'a')}"
     assert left(beside, "a") == {50}, f"beside, {left(beside, 'a')}"

@@ -31,7 +31,7 @@ def draws(model: str, way: dict):
 @pytest.mark.parametrize("engine", ["impl", "vllm"])
 def test_each_token_comes_as_often_as_it_is_probable(bench, engine, way, model):
     asked = draws(model, way)
-    run = bench.bench.reference.live(asked) if engine == "vllm" else generate(asked, partial(OurGenerator, impl), "impl")
+    run = bench.bench.reference.live(asked) if engine == "vllm" else generate(asked, partial(OurGenerator, impl, **bench.bench.reference.where), "impl")
     left = {token: math.exp(entry.logprob) for token, entry in run.of("shown").logprobs[0].items() if entry.logprob > -math.inf}
     chosen = [done.token_ids[0] for done in run.requests["drawn"].outputs]
     assert set(chosen) <= set(left), f"{set(chosen) - set(left)} were left out, and came"
