@@ -1,6 +1,6 @@
 """`python -m reports.benchmarks [JSON …]`: the benchmarks as one page, from what pytest-benchmark wrote.
 
-Without files: all of `reports/runs/bench*.json`. Losses stand where they are, and are called so.
+Without files: all of `reports/runs/bench*.json`, and the committed results of GPUs in `reports/results`. Losses stand where they are, and are called so.
 """
 import argparse
 import base64
@@ -21,20 +21,26 @@ HERE = Path(__file__).parent
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m reports.benchmarks", description="Write the page of the benchmarks.")
     parser.add_argument("files", nargs="*", type=Path, metavar="JSON",
-                        help="what `pytest --benchmark-json` wrote; reports/runs/bench*.json if none is given")
+                        help="what `pytest --benchmark-json` wrote; reports/runs/bench*.json and reports/results/*.json if none is given")
     parser.add_argument("-o", "--output", type=Path, default=HERE / "runs" / "benchmarks.html", help="reports/runs/benchmarks.html if not given")
     asked = parser.parse_args(argv)
-    files = asked.files or sorted((HERE / "runs").glob("bench*.json"))
+    files = asked.files or [*sorted((HERE / "runs").glob("bench*.json")), *sorted((HERE / "results").glob("*.json"))]
     if not files:
         print("No benchmark is written down yet. This makes one: make bench", file=sys.stderr)
         return 1
     try:
-        asked.output.write_text(page([read_session(path) for path in files]), encoding="utf-8", errors="replace")
+        asked.output.parent.mkdir(exist_ok=True)
+        asked.output.write_text(page(_each_once([read_session(path) for path in files])), encoding="utf-8", errors="replace")
     except (OSError, NotABenchmarkFile) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
     print(f"benchmarks: {os.path.relpath(asked.output)}")
     return 0
+
+
+def _each_once(sessions: list[Session]) -> list[Session]:
+    """Without the records of runs that are here themselves: both are of the same moment."""
+    return list({each.when or each.name: each for each in reversed(sessions)}.values())[::-1]
 
 
 def page(sessions: list[Session]) -> str:
