@@ -1,6 +1,8 @@
 """Which operations a model is built with: `torch_ops.py` or `triton_ops.py`, two files with the same names. Chosen once, here."""
 from types import ModuleType
 
+import torch
+
 from impl import torch_ops
 from impl.errors import InvalidConfigError
 
@@ -10,6 +12,8 @@ FP8 = "fp8"     # of the KV cache alone; the model itself computes in `dtype`
 def choose(device: str, dtype: str, kernels: bool | None, kv_cache_dtype: str) -> ModuleType:
     """`kernels`: None is on a GPU. Raises `InvalidConfigError` for what nobody can compute."""
     on_gpu = device.startswith("cuda")
+    if on_gpu and not torch.cuda.is_available():
+        raise InvalidConfigError(f"device={device!r}: torch {torch.__version__} can use no GPU here; leave device out to compute on the CPU")
     kernels = on_gpu if kernels is None else kernels
     if kv_cache_dtype not in ("auto", FP8):
         raise InvalidConfigError(f"kv_cache_dtype={kv_cache_dtype!r}: choose auto (the model's own) or {FP8}")

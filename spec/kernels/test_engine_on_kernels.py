@@ -75,3 +75,9 @@ def test_a_cache_of_8_bits_holds_more_and_says_much_the_same():
 def test_what_nobody_can_compute_is_refused(arguments, advice):
     with pytest.raises(InvalidConfigError, match=advice):
         impl.LLM(FOLDER, **arguments)
+
+
+def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InvalidConfigError, match="no GPU here; leave device out"):
+        impl.LLM(FOLDER, device="cuda")
