@@ -5,6 +5,7 @@ import torch
 
 from impl import torch_ops
 from impl.errors import InvalidConfigError
+from kernels import TOO_LATE
 
 FP8 = "fp8"     # of the KV cache alone; the model itself computes in `dtype`
 
@@ -23,5 +24,8 @@ def choose(device: str, dtype: str, kernels: bool | None, kv_cache_dtype: str) -
         return torch_ops
     if dtype == "bfloat16" and not on_gpu:
         raise InvalidConfigError("Triton's interpreter rounds bfloat16 wrongly: with kernels on the CPU, choose float32 or float16")
+    if TOO_LATE:
+        raise InvalidConfigError("without a GPU the kernels need Triton's interpreter, and triton was imported before it was told so: "
+                                 "import kernels before vllm or triton, or set TRITON_INTERPRET=1")
     from impl import triton_ops     # imports triton, which takes its time and is not installed everywhere
     return triton_ops

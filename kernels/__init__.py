@@ -1,6 +1,7 @@
 """Triton kernels, one a file. Without an NVIDIA GPU, Triton's interpreter runs them on the CPU.
 
-Triton must be told so before it is imported, by whomever: hence here, and at the top of `conftest.py`.
+Triton must be told so before it is imported, by whomever: hence here, and at the top of `conftest.py`. To import this package
+does no more: transformers does it too, looking for another package of this name.
 """
 import ctypes
 import os
@@ -17,12 +18,8 @@ def has_gpu() -> bool:
     return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
 
 
-class InterpreterError(RuntimeError):
-    """Triton was imported before it could be told that there is no GPU."""
-
-
+TOO_LATE = False    # somebody has imported Triton without its interpreter, and there is no GPU: no kernel can run in this process
 if "TRITON_INTERPRET" not in os.environ and not has_gpu():
-    if "triton" in sys.modules:
-        raise InterpreterError("there is no GPU, and triton was imported before it could be told to interpret: "
-                               "import kernels first, or set TRITON_INTERPRET=1")
-    os.environ["TRITON_INTERPRET"] = "1"
+    TOO_LATE = "triton" in sys.modules
+    if not TOO_LATE:
+        os.environ["TRITON_INTERPRET"] = "1"

@@ -1,5 +1,9 @@
 """The whole engine on our kernels, through the interpreter where there is no GPU: still what the real vLLM decides and says."""
+import os
+import subprocess
+import sys
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +19,7 @@ from spec.bench.events import events
 from spec.engine.many_prompts import own_text
 from spec.kernels.exactness import DEVICE
 
+ROOT = Path(__file__).parents[2]
 FOLDER = str(prompts("qwen3").folder)
 
 
@@ -81,3 +86,13 @@ def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(InvalidConfigError, match="no GPU here; leave device out"):
         impl.LLM(FOLDER, device="cuda")
+
+
+def test_triton_imported_too_early_is_told_at_the_door():
+    """And only there: transformers imports a package named kernels, if there is one, and must find no trouble."""
+    code = ("import triton, kernels, impl\n"
+            f"try: impl.LLM({str(FOLDER)!r}, dtype='float32', kernels=True)\n"
+            "except impl.errors.InvalidConfigError as error: print(error)")
+    environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.stdout.strip().endswith("set TRITON_INTERPRET=1") or DEVICE == "cuda", done.stdout + done.stderr
