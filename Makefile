@@ -19,7 +19,7 @@ PYTEST  = $(PY) -m pytest
 FUZZ    = $(PY) -m spec.fuzz --workloads $(N) $(if $(SEED),--seed $(SEED))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup spec test test-recorded record fuzz museum coverage bench bench-page report live progress log export browser doctor lint-workflows clean
+.PHONY: help setup spec test test-recorded record fuzz museum coverage bench bench-page report live progress log drills export browser doctor lint-workflows clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,7 +31,7 @@ spec: $(ENV) ## the claims about the scheduler, on the real vLLM and on impl
 	@$(PYTEST) spec/scheduler --reference=$(REFERENCE) $(ARGS)
 
 # Recorded first: it takes seconds, and the closing line is then the whole suite's.
-test: $(ENV) test-recorded ## the whole suite, from recordings and live
+test: $(ENV) test-recorded drills ## the whole suite: from recordings, the drills, and live
 	@$(PYTEST) --reference=$(REFERENCE) -n 2 $(ARGS)
 
 test-recorded: ## the claims from recordings, where neither torch nor vLLM exists
@@ -39,6 +39,10 @@ test-recorded: ## the claims from recordings, where neither torch nor vLLM exist
 	@.venv-recorded/bin/python -c "import importlib.util as u; found = [m for m in ('torch', 'vllm') if u.find_spec(m)]; \
 	    raise SystemExit(f'.venv-recorded must have neither torch nor vLLM, and has {found}: delete it' if found else 0)"
 	@.venv-recorded/bin/python -m pytest spec/scheduler spec/kv_cache --reference=recorded $(ARGS)
+
+# No report: the newest run is one of claims. A stub and a wrong answer pass here by failing as they should.
+drills: $(ENV) ## judge the judges: every drill's stub, solution and wrong answers (yours: python -m drills)
+	@$(PYTEST) drills --answer=all -n 2 --no-report
 
 record: $(ENV) ## record vLLM's decisions anew (review the diff, then commit it)
 	@$(PYTEST) spec/scheduler spec/kv_cache spec/engine spec/sampling --reference=record -n 2 $(ARGS)

@@ -15,6 +15,9 @@ class AnswerCrashed(Exception):
 
 def load(path: Path) -> ModuleType:
     """An answer as a module, fresh."""
+    if path.suffix == ".cu":
+        from drills import cuda
+        return cuda.load(path)
     spec = importlib.util.spec_from_file_location(f"answer_{path.parent.name}_{path.stem}", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -2,6 +2,7 @@
 
     --answer=mine           what is in drills/mine (the default)
     --answer=solution       or stub, or wrong_..., by the name of the file
+    --answer=mine.cu        what is there in CUDA C++, for drills that have a stub.cu; or stub.cu, solution.cu
     --answer=all            the stub, the solution and all wrong answers, which must fail as they say they do
 
 A wrong answer says in FAILS which tests reject it and, as a regular expression, with which words; it must pass all others.
@@ -11,7 +12,9 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from hypothesis.internal.conjecture import providers
 
+from drills import cuda
 from drills.answers import Isolated, load
 from drills.drill import Drill
 
@@ -28,14 +31,18 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    hypothesis.settings.load_profile("all answers" if config.getoption("--answer") == "all" else "drills")
+    judge_all = config.getoption("--answer") == "all"
+    hypothesis.settings.load_profile("all answers" if judge_all else "drills")
+    if judge_all:   # Hypothesis takes constants out of whatever is loaded: then a judgement would depend on who was judged before
+        providers._get_local_constants = lambda: providers._local_constants
 
 
 def pytest_generate_tests(metafunc):
     if "answer" in metafunc.fixturenames:
         drill = drill_of(metafunc.definition.path)
         chosen = metafunc.config.getoption("--answer")
-        names = ["stub", "solution", *(path.stem for path in drill.wrong)] if chosen == "all" else [chosen]
+        every = ["stub", "solution", *(path.stem for path in drill.wrong), *(path.name for path in sorted(drill.folder.glob("*.cu")))]
+        names = every if chosen == "all" else [chosen]
         metafunc.parametrize("answer", names, indirect=True, scope="module")
 
 
@@ -47,10 +54,17 @@ def drill_of(judge: Path) -> Drill:
 def answer(request):
     """The module that is judged."""
     drill = drill_of(request.path)
-    path = drill.mine if request.param == "mine" else drill.folder / f"{request.param}.py"
+    name, is_cuda = request.param.removesuffix(".cu"), request.param.endswith(".cu")
+    path = (drill.mine if name == "mine" else drill.folder / f"{name}.py").with_suffix(".cu" if is_cuda else ".py")
+    if is_cuda and cuda.lacking():
+        pytest.skip(cuda.lacking())
+    if not path.exists() and request.param == "mine.cu":
+        pytest.skip(f"no answer yet: copy {drill.folder / 'stub.cu'} to {path}")
     if not path.exists() and request.param == "mine":
         pytest.skip(f"no answer yet: python -m drills start {drill.name}")
     assert path.exists(), f"{drill.name} has no answer {path.name}: --answer is mine, all, or one of {', '.join(sorted(each.stem for each in (drill.stub, drill.solution, *drill.wrong)))}"
+    if is_cuda:
+        cuda.load(path)     # compiled here: that may take longer than a call may
     yield Isolated(path) if drill.track in ISOLATED else load(path)
 
 
@@ -60,7 +74,7 @@ def _expected(item) -> str | None:
     if not name or item.config.getoption("--answer") != "all":
         return None
     drill = drill_of(item.path)
-    if name == "stub":
+    if name in ("stub", "stub.cu"):
         return rf"{drill.name}: .* is not written yet"
     fails = declared(drill.folder / f"{name}.py") if name.startswith("wrong_") else {}
     return fails.get(item.originalname)

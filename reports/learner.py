@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from reports import activity, log_book, tally
+from reports import activity, drilled, log_book, tally
 from reports.explored import existing, explored
 from reports.predictions import Prediction, read, scored
 
@@ -22,7 +22,7 @@ class Progress:
     weeks: list[list[activity.Day]]
     predictions: list[Prediction]   # those that count
     waiting: int                    # predictions whose truth is not known
-    drills: list[str]
+    drills: list[drilled.Track]
     entries: list[log_book.Entry]
     unreadable: list[str]
 
@@ -47,12 +47,7 @@ def gather(root: Path, today: date) -> Progress:
               for name in sorted(counts)]
     predicted = read(root / "reports/predictions.jsonl")
     return Progress(themes, activity.weeks(found.days, today), scored(predicted), sum(one.truth is None for one in predicted),
-                    drills(root / "drills"), log_book.entries(root / "reports/log"), found.unreadable)
-
-
-def drills(folder: Path) -> list[str]:
-    """The drills that are there: a folder each."""
-    return sorted(path.name for path in folder.glob("*/") if path.is_dir() and not path.name.startswith((".", "_")))
+                    drilled.tracks(root / "drills"), log_book.entries(root / "reports/log"), found.unreadable)
 
 
 def verdicts(claims: list[dict]) -> str:

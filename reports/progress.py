@@ -7,7 +7,7 @@ import os
 from datetime import date
 from pathlib import Path
 
-from reports import activity, log_book
+from reports import activity, drilled, log_book
 from reports.learner import Progress, gather, hits, percent, verdicts
 from reports.plain_text import for_markdown, for_terminal
 from reports.predictions import GUESSING, brier, by_theme, calibration
@@ -29,7 +29,9 @@ def as_text(progress: Progress) -> str:
                          for theme, some in by_theme(progress.predictions).items()]
         lines += [""] + [f"  {one.low:>2} to {one.high:<3} % sure: {percent(one.frequency):>5} right ({one.number})"
                          for one in calibration(progress.predictions)]
-    lines += ["", f"drills: {_drills(progress)}", f"log-book: {_log(progress)}"]
+    lines += ["", f"drills: {_drills(progress)}"]
+    lines += ["", *(f"  {track.name:<{width}}  {_track(track)}" for track in progress.drills), ""] if progress.drills else []
+    lines += [f"log-book: {_log(progress)}"]
     if progress.unreadable:
         lines.append(f"not readable, and left out: {', '.join(sorted(progress.unreadable))}")
     return for_terminal("\n".join(lines))
@@ -47,7 +49,12 @@ def as_markdown(progress: Progress) -> str:
         lines += [f"| {for_markdown(theme)} | {hits(some)} | {brier(some):.2f} |" for theme, some in by_theme(progress.predictions).items()]
         lines += ["", "| how sure | predictions | right |", "|---|---:|---:|"]
         lines += [f"| {one.low} to {one.high} % | {one.number} | {percent(one.frequency)} |" for one in calibration(progress.predictions)]
-    lines += ["", "## Drills", "", _drills(progress), "", "## Log-book", ""]
+    lines += ["", "## Drills", "", _drills(progress)]
+    if progress.drills:
+        lines += ["", "| track | passed | exist | begun | badges |", "|---|---:|---:|---|---|"]
+        lines += [f"| {for_markdown(track.name)} | {len(track.passed)} | {len(track.exist)} | {for_markdown(', '.join(track.begun))} "
+                  f"| {for_markdown(drilled.medals(track))} |" for track in progress.drills]
+    lines += ["", "## Log-book", ""]
     lines += [f"- {for_markdown(entry.date)}: [{for_markdown(entry.title)}](reports/log/{entry.path.name})" for entry in progress.entries]
     return "\n".join(lines + ([] if progress.entries else [_log(progress)])) + "\n"
 
@@ -61,7 +68,16 @@ def _predictions(progress: Progress) -> str:
 
 
 def _drills(progress: Progress) -> str:
-    return f"{len(progress.drills)} there, none of them judged so far: {', '.join(progress.drills)}" if progress.drills else "none yet"
+    if not progress.drills:
+        return "none yet"
+    more = "" if any(track.passed for track in progress.drills) else "; python -m drills next begins one"
+    return drilled.summary(progress.drills) + more
+
+
+def _track(track: drilled.Track) -> str:
+    """`2 of 14  begun: lru_cache  gold: ring_buffer`."""
+    parts = [f"{len(track.passed):>3} of {len(track.exist):<3}", f"begun: {', '.join(track.begun)}" if track.begun else "", drilled.medals(track)]
+    return "  ".join(filter(None, parts)).rstrip()
 
 
 def _log(progress: Progress) -> str:

@@ -1,5 +1,5 @@
 """The page of one's progress: one HTML file, to be read without a script."""
-from reports import activity
+from reports import activity, drilled
 from reports.learner import Progress, hits, percent, verdicts
 from reports.markup import text
 from reports.plain_page import framed
@@ -19,6 +19,7 @@ def _figures(progress: Progress) -> str:
     right = (f"{sum(one.right for one in progress.predictions)} <small>of {len(progress.predictions)}</small>"
              if progress.predictions else "<small>none yet</small>")
     figures = {"claims explored": f"{progress.explored} <small>of {progress.exist}</small>", "predictions right": right,
+               "drills passed": f"{sum(len(track.passed) for track in progress.drills)} <small>of {sum(len(track.exist) for track in progress.drills)}</small>",
                f"active days in {activity.WEEKS} weeks": str(progress.active_days), "log entries": str(len(progress.entries))}
     return '<dl class="figures">' + "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in figures.items()) + "</dl>"
 
@@ -82,8 +83,16 @@ def _said(one: Bin) -> str:
 
 
 def _drills(progress: Progress) -> str:
-    there = f"{len(progress.drills)} there, none of them judged so far: {', '.join(map(text, progress.drills))}"
-    return f"<section><h2>Drills</h2><p>{there if progress.drills else 'None yet.'}</p></section>"
+    if not progress.drills:
+        return "<section><h2>Drills</h2><p>None yet.</p></section>"
+    rows = "".join(
+        f'<tr><th scope="row">{_theme(track.name)}</th>'
+        f'<td class="wide"><progress max="{len(track.exist)}" value="{len(track.passed)}" aria-label="passed of {text(track.name)}"></progress></td>'
+        f'<td class="number">{len(track.passed)} of {len(track.exist)}</td><td class="words">{_theme(", ".join(track.begun))}</td>'
+        f'<td class="words">{_theme(drilled.medals(track))}</td></tr>' for track in progress.drills)
+    how = "" if any(track.passed for track in progress.drills) else '<p class="note"><code>python -m drills next</code> begins one.</p>'
+    table = _table(["track", ("", "wide"), ("passed", "number"), "begun", "badges"], rows)
+    return f"<section><h2>Drills <small>{text(drilled.summary(progress.drills))}</small></h2>{table}{how}</section>"
 
 
 def _log(progress: Progress) -> str:
@@ -93,7 +102,7 @@ def _log(progress: Progress) -> str:
 
 
 def _theme(name: str) -> str:
-    """A theme's name, which on a narrow screen may go on in the next line behind a slash or an underscore."""
+    """A name, or several, which on a narrow screen may go on in the next line behind a slash or an underscore."""
     return text(name).replace("/", "/<wbr>").replace("_", "_<wbr>")
 
 

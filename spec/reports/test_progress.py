@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 
 import pytest
 
-from reports import activity, progress
+from reports import activity, drilled, progress
 from reports.explored import existing, explored
 from reports.learner import gather
 from reports.predictions import append
@@ -159,8 +159,23 @@ def learner(folder):
             append(root / "reports/predictions.jsonl", "truth", claim=str(number), verdict="CONFIRMED", holds=truth)
     (root / "reports/log").mkdir()
     (root / "reports/log/2026-11-02-it.md").write_text(f"---\ndate: 2026-11-02\n---\n# {HOSTILE.replace('[', chr(92) + '[')}\n")
-    (root / "drills/block_pool").mkdir(parents=True)
+    drills(root / "drills")
     return root
+
+
+def drills(folder):
+    """Two tracks; one drill has passed, with badges, one is begun, one has a name that nobody would choose."""
+    for name in ("classics/softmax", "classics/half", "data_structures/block_pool", "data_structures/ring_buffer", "mine/classics", f"classics/{HOSTILE.replace('/', '')}"):
+        (folder / name).mkdir(parents=True)
+        if name != "classics/half":
+            (folder / name / f"test_{name.partition('/')[2]}.py").touch()
+    for name in ("classics/softmax.py", "data_structures/block_pool.py", f"classics/{HOSTILE.replace('/', '')}.py"):
+        (folder / "mine" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "mine" / name).touch()
+    said = [{"drill": "block_pool", "passed": False}, {"drill": "block_pool", "passed": True, "badge": 0.55}, {"drill": "block_pool", "passed": True, "badge": 0.3},
+            {"drill": "block_pool", "passed": False}, {"drill": "of_another_course", "passed": True}, {"drill": ["x"], "passed": True}, {"drill": "softmax", "passed": "yes"},
+            [], None]
+    (folder / "mine/judged.jsonl").write_bytes(b"\xff no JSON\n" + "\n".join(map(json.dumps, said)).encode())
 
 
 def test_the_same_is_told_everywhere(tmp_path, opened):  # noqa: F811
@@ -172,7 +187,8 @@ def test_the_same_is_told_everywhere(tmp_path, opened):  # noqa: F811
     brier = (0.1 ** 2 + 0.8 ** 2) / 2
     for told in (text, markdown, shown):
         assert "1 of 2 (50 %)" in told and f"{brier:.2f}" in told and "1 more wait" in told
-        assert "1 CONFIRMED, 1 DIVERGED" in told and "1 there, none of them judged so far: block_pool" in told
+        assert "1 CONFIRMED, 1 DIVERGED" in told and "1 of 4 passed, 2 more begun" in told
+        assert "silver: block_pool" in told and "softmax" in told
     assert "claims explored: 2 of 4" in text and "**2 of 4 claims explored.**" in markdown
     assert "2 of 4" in opened.locator(".figures").inner_text().replace("\n", " ")
     assert "| scheduler/abort | 2 | 2 | 1 CONFIRMED, 1 DIVERGED |" in markdown and "(reports/log/2026-11-02-it.md)" in markdown
@@ -180,13 +196,15 @@ def test_the_same_is_told_everywhere(tmp_path, opened):  # noqa: F811
     for told in (text, markdown):
         assert "\x1b" not in told and "\u202e" not in told
     rows = [line.replace(r"\|", "").count("|") for line in markdown.splitlines() if line.startswith("|")]
-    assert rows == [5] * 4 + [4] * 8, "a theme's name has broken its row"
+    assert rows == [5] * 4 + [4] * 8 + [6] * 4, "a theme's name has broken its row"
 
     # What is hostile was text; the pictures say in words what they show; nothing is wider than a phone.
     assert opened.title() == "Progress · InferLab" and opened.locator("script, img").count() == 0
     assert opened.get_by_role("img", name=re.compile("2 of the last 176 days had runs")).count() == 1
     assert opened.get_by_role("img", name=re.compile("80 % sure, 0 % right of 1; 90 % sure, 100 % right of 1")).count() == 1
     assert opened.locator(".activity rect:not(.shade0)").count() == 2 and opened.locator(".calibration circle").count() == 2
+    assert opened.locator('progress[aria-label="passed of data_structures"]').get_attribute("value") == "1"
+    assert "1 of 4" in opened.locator(".figures div").filter(has_text="drills passed").inner_text()
     assert opened.locator('progress[aria-label="explored of scheduler/abort"]').get_attribute("value") == "2"
     opened.get_by_text("Day by day").click()
     assert opened.get_by_role("row", name="2026-11-22 1").is_visible()
@@ -203,6 +221,33 @@ def test_who_has_done_nothing_yet_is_told_how_to_begin(tmp_path):
     for told in (as_text(found), as_markdown(found), page(found)):
         assert "--predict" in told and "make log CLAIM=" in told and "one yet" in told
     assert "claims explored: 0 of 4" in as_text(found) and "runs on 0 days" in as_text(found)
+
+
+def test_drills_are_read_from_their_folders_and_from_what_the_gym_has_noted(tmp_path):
+    drills(tmp_path)
+    classics, structures = drilled.tracks(tmp_path)
+    assert (structures.exist, structures.passed, structures.begun, structures.badges) == (
+        ["block_pool", "ring_buffer"], ["block_pool"], [], {"block_pool": 0.55}), "passed once is passed, and the best badge counts"
+    assert len(classics.exist) == 2 and classics.passed == [] and "softmax" in classics.begun, "half a folder is no drill, what is mine no track"
+    assert drilled.medals(structures) == "silver: block_pool" and drilled.medals(classics) == ""
+    (tmp_path / "mine/judged.jsonl").unlink()
+    assert drilled.summary(drilled.tracks(tmp_path)) == "0 of 4 passed, 3 more begun"
+
+
+def test_the_gym_of_this_checkout_is_the_one_that_is_told(pytestconfig, tmp_path, monkeypatch):
+    """The two rooms do not import each other: here they are compared."""
+    import drills.__main__ as door
+    from drills import gym
+    from drills.drill import all_drills
+    assert drilled.MEDALS == door.MEDALS
+    there = {track.name: set(track.exist) for track in drilled.tracks(pytestconfig.rootpath / "drills")}
+    assert {(track, name) for track, names in there.items() for name in names} == {(drill.track, drill.name) for drill in all_drills()}
+    monkeypatch.setenv("INFERLAB_MINE", str(tmp_path / "mine"))
+    (tmp_path / "data_structures/ring_buffer").mkdir(parents=True)
+    (tmp_path / "data_structures/ring_buffer/test_ring_buffer.py").touch()
+    gym.note(gym.Judgement("ring_buffer", "data_structures", "", True, "", "", badge=0.9))
+    [track] = drilled.tracks(tmp_path)
+    assert track.passed == ["ring_buffer"] and drilled.medals(track) == "gold: ring_buffer"
 
 
 def test_the_command(tmp_path, monkeypatch, capsys):
