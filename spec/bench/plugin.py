@@ -38,6 +38,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
                     help="who says what vLLM does: " + "; ".join(f"{mode}: {text}" for mode, text in MODES.items()))
     group.addoption("--impl", default="impl", metavar="PACKAGE",
                     help="the engine to compare with vLLM: a package with the doors of impl (default: %(default)s)")
+    group.addoption("--mine", metavar="DRILL", default=None,
+                    help="your answer to a drill takes its place in impl: block_pool, or block_pool:solution, or block_pool:PATH")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -55,7 +57,12 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"--impl={name}: {error}; name a package that can be imported from here") from None
     if not hasattr(package, "Scheduler"):
         raise pytest.UsageError(f"--impl={name}: it has no Scheduler; see impl/naive.py for the doors an engine needs")
-    config.lab_bench = Bench(reference, package, name)
+    if mine := config.getoption("mine"):
+        if name != "impl":
+            raise pytest.UsageError(f"--mine={mine}: it takes a place in impl, not in --impl={name}")
+        from spec.bench.mine import put_in      # nobody else needs the drills
+        name = f"impl with {put_in(mine)}"
+    config.lab_bench = Bench(reference, package, name, f" --mine={mine}" if mine else "")
     config.lab_header = {"reference": {"mode": reference.mode, "version": reference.version, "date": reference.date}, "impl": name}
 
 
@@ -79,7 +86,7 @@ def _shared_vllm(config: pytest.Config) -> str | None:
 def pytest_report_header(config: pytest.Config) -> str:
     reference = config.lab_bench.reference
     when = "recorded" if reference.mode in ("auto", "recorded") else "asked"
-    return (f"inferlab: {config.getoption('impl')} against vLLM {reference.version}, "
+    return (f"inferlab: {config.lab_bench.name} against vLLM {reference.version}, "
             f"reference {reference.mode} ({MODES[reference.mode]}; {when} {reference.date})")
 
 
@@ -99,8 +106,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
 class Bench:
     """Both engines, asked once per workload."""
 
-    def __init__(self, reference: Reference, package, name: str):
-        self.reference, self.package, self.name = reference, package, name
+    def __init__(self, reference: Reference, package, name: str, options: str = ""):
+        self.reference, self.package, self.name, self.options = reference, package, name, options
         self.shrinks_left = MOST_SHRUNK
         self._ours: dict[str, Run] = {}
 
@@ -135,7 +142,7 @@ class BenchOfTest:
 
     def judge(self, claim: Claim) -> None:
         """Judge a claim: returns, fails or skips as the verdict says."""
-        reference, known = self.bench.reference, KNOWN_DIVERGENCES.get(claim.name) if self.bench.name == "impl" else None
+        reference, known = self.bench.reference, KNOWN_DIVERGENCES.get(claim.name) if self.bench.package.__name__ == "impl" else None
         record = self.item.lab_claim = {
             "sentence": claim.sentence, "theme": claim.theme, "sequences": [], "vllm": claim.vllm, "about": list(claim.about), "verdict": "ERROR",
             "misconception": claim.misconception, "known_divergence": known._asdict() if known else None,
@@ -203,7 +210,7 @@ class BenchOfTest:
 
 
     def _describe(self, judgement: Judgement, may_shrink: bool) -> dict:
-        return describe(judgement, self.bench.package, self.bench.reference, self.item.nodeid, may_shrink)
+        return describe(judgement, self.bench.package, self.bench.reference, self.item.nodeid + self.bench.options, may_shrink)
 
 
 def require_recording(asked: Workload | Prompts, answer: Answer, renamed: bool = False) -> None:
