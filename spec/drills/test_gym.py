@@ -324,6 +324,15 @@ def test_a_badge_is_measured_once_it_is_right_and_noted(judges, monkeypatch, tmp
     assert gym.badges() == {"ring_buffer": share}
 
 
+def test_a_badge_that_cannot_be_measured_here_says_why(judges, monkeypatch, capsys):
+    def measure(drill):
+        raise RuntimeError("needs an NVIDIA GPU")
+
+    answer("RIGHT = 1  # right")
+    monkeypatch.setattr(gym, "measure", measure)
+    assert door.main(["badge", "ring_buffer"]) == 1 and "ring_buffer: the badge needs an NVIDIA GPU" in capsys.readouterr().out
+
+
 def test_what_is_missing_here_is_no_verdict(mine, monkeypatch, capsys, tmp_path):
     (tmp_path / "test_ring_buffer.py").write_text('import pytest\ntorch = pytest.importorskip("no_torch_here", reason="needs torch: make setup")\n')
     monkeypatch.setattr(Drill, "judge", property(lambda drill: tmp_path / "test_ring_buffer.py"))
