@@ -1,0 +1,11 @@
+"""Computes the right numbers, into tensors of its own: x and residual stay as they were."""
+from drills.kernels.fused_add_rms_norm import solution
+
+FAILS = {"test_both_are_written_in_place": "one token, residual", "test_any_size": "tokens of .*, residual", "test_eps": "eps 0.01, residual",
+         "test_half_precision": "size 1.0, residual", "test_layer_after_layer": "after 1 layers"}
+
+
+def fused_add_rms_norm(x, residual, weight, eps):
+    x, residual = x.clone(), residual.clone()
+    solution.fused_add_rms_norm(x, residual, weight, eps)
+    return x, residual

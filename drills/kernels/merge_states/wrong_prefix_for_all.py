@@ -1,0 +1,30 @@
+"""Merges a prefix into every token: of tokens without one, nobody has written output and lse."""
+import triton
+import triton.language as tl
+
+from drills.kernels.merge_states.solution import _launch
+
+FAILS = {"test_tokens_without_a_prefix": "the first 0 of 4"}
+
+
+@triton.jit
+def merge_states_kernel(prefix, prefix_lse, suffix, suffix_lse, out, out_lse, p_head, p_token, s_head, s_token, num_with_prefix,
+                        D: tl.constexpr, PADDED_D: tl.constexpr):
+    token, head, column = tl.program_id(0), tl.program_id(1), tl.arange(0, PADDED_D)
+    here = (token * tl.num_programs(1) + head) * D + column
+    a = tl.load(prefix_lse + head * p_head + token * p_token, mask=token < tl.num_programs(0), other=-float("inf"))
+    b = tl.load(suffix_lse + head * s_head + token * s_token)
+    of_prefix = tl.load(prefix + here, mask=column < tl.where(a > -float("inf"), D, 0), other=0.0).to(tl.float32)
+    of_suffix = tl.load(suffix + here, mask=column < tl.where(b > -float("inf"), D, 0), other=0.0).to(tl.float32)
+    highest = tl.maximum(a, b)
+    is_empty = highest == -float("inf")
+    shift = tl.where(is_empty, 0.0, highest)
+    weight_a, weight_b = tl.exp(a - shift), tl.exp(b - shift)
+    total = tl.where(is_empty, 1.0, weight_a + weight_b)
+    merged, lse = (of_prefix * weight_a + of_suffix * weight_b) / total, highest + tl.log(total)
+    tl.store(out + here, merged.to(out.dtype.element_ty), mask=column < D)
+    tl.store(out_lse + head * tl.num_programs(0) + token, lse)
+
+
+def merge_states(*inputs):
+    return _launch(merge_states_kernel, *inputs)
