@@ -5,7 +5,7 @@ import sys
 from dataclasses import dataclass, field
 
 from reference import vllm_kernels
-from spec.benchmarks.kernel_cases import Case
+from spec.benchmarks.contest import Case
 
 ROUNDS, WARM_UP = 31, 2
 

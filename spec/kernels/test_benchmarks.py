@@ -14,9 +14,10 @@ torch = pytest.importorskip("torch", reason="needs torch: make setup")
 from reference import vllm_kernels  # noqa: E402
 from reference.source import vllm_folder  # noqa: E402
 from reports import benchmark_runs, gpu_results  # noqa: E402
-from spec.benchmarks import gpu_time, kernel_cases, kernel_race  # noqa: E402
+from spec.benchmarks import contest, gpu_time, kernel_race  # noqa: E402
 from spec.benchmarks.gpu_time import Ceilings, GpuClock, Rehearsal, TooFast  # noqa: E402
-from spec.benchmarks.kernel_cases import CASES, Case, Contest, Contestant  # noqa: E402
+from spec.benchmarks.contest import Case, Contest, Contestant  # noqa: E402
+from spec.benchmarks.kernel_cases import CASES  # noqa: E402
 from spec.benchmarks.kernel_race import WrongResult, race  # noqa: E402
 from spec.kernels.exactness import DEVICE, needs_gpu  # noqa: E402
 
@@ -61,7 +62,7 @@ def contest_of(ours, num_bytes=10**6, **rivals):
     """`ours`, and each rival, is a function of one tensor of ones."""
     made = {name.replace("_", " "): (lambda launch=launch: Contestant(launch, [(torch.ones(3),)])) for name, launch in rivals.items()}
     return Case("a kernel", "a shape", "", lambda clock: Contest(Contestant(ours, [(torch.ones(3),)]), num_bytes, rivals=made,
-                                                           disagreement=kernel_cases.relative), {}, {}, {"vLLM": 1.5, "of ceiling": 0.4})
+                                                           disagreement=contest.relative), {}, {}, {"vLLM": 1.5, "of ceiling": 0.4})
 
 
 @pytest.fixture(autouse=True)
