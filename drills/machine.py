@@ -7,6 +7,12 @@ from functools import cache
 from kernels import has_gpu
 
 
+def require_gpu() -> None:
+    """Raises `RuntimeError` without one."""
+    if not has_gpu():
+        raise RuntimeError("needs an NVIDIA GPU: Triton's interpreter says nothing about speed")
+
+
 def seconds(function: Callable[[], object], rounds: int = 11) -> float:
     """The median time of a call, the first two left out. On a GPU the work itself is timed, by events."""
     times = []
