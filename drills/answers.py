@@ -100,7 +100,7 @@ def _serve(path: str, pipe: Connection) -> None:
                 result = getattr(module, name)(*args, **named)
             pipe.send((*(_each(value, lambda tensor: tensor.cpu()) for value in (result, (args, named))), None))
         except Exception as error:
-            pipe.send((None, None, _sendable(error)))
+            pipe.send((None, None, _sendable(error, path)))
 
 
 class Guards:
@@ -186,10 +186,14 @@ def _same(one, other) -> bool:
     return torch.equal(one.contiguous().view(torch.uint8), other.contiguous().view(torch.uint8)) if one.numel() else True
 
 
-def _sendable(error: Exception) -> Exception:
+def _sendable(error: Exception, path: str) -> Exception:
     """Triton wraps what went wrong in a kernel: the cause is what helps, with the place in the answer."""
-    text = "".join(traceback.format_exception(error)[-3:])
-    root = error
+    root, frames = error, traceback.extract_tb(error.__traceback__)
     while root.__cause__ is not None:
         root = root.__cause__
-    return type(root)(str(root)) if isinstance(root, NotImplementedError | ValueError | TypeError | IndexError | AssertionError) else RuntimeError(text)
+        frames += traceback.extract_tb(root.__traceback__)
+    place = next((f" ({Path(path).name}, line {frame.lineno}: {frame.line})" for frame in reversed(frames) if frame.filename == path), "")
+    kinds = NotImplementedError | ValueError | TypeError | IndexError | AssertionError | NameError | AttributeError
+    if isinstance(root, NotImplementedError):
+        return NotImplementedError(str(root))
+    return type(root)(f"{root}{place}") if isinstance(root, kinds) else RuntimeError(f"{type(root).__name__}: {root}{place}")

@@ -19,7 +19,7 @@ from pathlib import Path
 from drills.answers import load
 from drills.drill import DRILLS, Drill, all_drills, mine
 
-SECONDS = 120       # for one test; beyond that an answer is said to hang
+SECONDS = 60       # for one test; beyond that an answer is said to hang
 GRACE = 20          # more, for what does not listen to a signal, and for the imports before the first test
 TOOLS = [DRILLS / name for name in ("answers.py", "conftest.py", "judging.py", "telling.py")]
 

@@ -1,6 +1,7 @@
 """What judges share: random sequences of operations against an oracle, counted operations, distributions."""
 import math
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
 
@@ -15,7 +16,7 @@ def play(operations: Iterable[tuple], answer: object, oracle: object, invariant:
     for name, *arguments in operations:
         story.append(f"{name}({', '.join(map(repr, arguments))})")
         expected, got = outcome(oracle, name, arguments), outcome(answer, name, arguments)
-        assert got == expected, f"{tell(story)}\nyours: {got}\nright: {expected}"
+        assert got == expected, f"{tell(story)}\nyours: {got}{got.why}\nright: {expected}"
         if invariant:
             try:
                 invariant(answer)
@@ -23,14 +24,22 @@ def play(operations: Iterable[tuple], answer: object, oracle: object, invariant:
                 raise AssertionError(f"{tell(story)}\n{broken}") from None
 
 
-def outcome(thing: object, name: str, arguments: Sequence) -> str:
+class Outcome(str):
+    """What a call gives, in words; `why` it was raised, and where, is told and not compared."""
+
+    why = ""
+
+
+def outcome(thing: object, name: str, arguments: Sequence) -> Outcome:
     """What a call gives, in words. "Not written yet" is no outcome."""
     try:
-        return f"returns {getattr(thing, name)(*arguments)!r}"
+        return Outcome(f"returns {getattr(thing, name)(*arguments)!r}")
     except NotImplementedError:
         raise
     except Exception as error:
-        return f"raises {type(error).__name__}"
+        got, last = Outcome(f"raises {type(error).__name__}"), traceback.extract_tb(error.__traceback__)[-1]
+        got.why = f" ({error}), line {last.lineno}: {last.line}"
+        return got
 
 
 def tell(story: Sequence[str]) -> str:

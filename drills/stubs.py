@@ -27,7 +27,7 @@ def stub_of(drill: Drill) -> str:
     text = [part for part in parts if not part.startswith(("import ", "from "))]
     used = {each.id for part in text for each in ast.walk(ast.parse(part)) if isinstance(each, ast.Name)}
     imports = [part for part in parts if part.startswith(("import ", "from ")) and used & _bound(part)]
-    docstring = f'"""{drill.title}: your answer. The problem is in {drill.track}/{drill.name}/README.md."""'
+    docstring = f'"""{drill.title}: your answer. The problem is in drills/{drill.track}/{drill.name}/README.md."""'
     return "\n".join([docstring, *imports, *(f"\n\n{part}" if part.startswith(("def ", "class ", "@")) else f"\n{part}" for part in text)]) + "\n"
 
 

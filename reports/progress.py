@@ -21,7 +21,7 @@ def as_text(progress: Progress) -> str:
     width = max((len(theme.name) for theme in progress.themes), default=0)
     lines = [f"claims explored: {progress.explored} of {progress.exist}", ""]
     lines += [f"  {theme.name:<{width}}  {len(theme.claims):>3} of {theme.exist:<3}  {verdicts(theme.claims)}".rstrip() for theme in progress.themes]
-    lines += ["", f"the last {activity.WEEKS} weeks: runs on {progress.active_days} days", ""]
+    lines += ["", f"the last {activity.WEEKS} weeks: runs on {progress.active_days} day{'s' * (progress.active_days != 1)}", ""]
     lines += [f"  {line}" for line in activity.as_text(progress.weeks)]
     lines += ["", f"predictions: {_predictions(progress)}"]
     if progress.predictions:
@@ -42,7 +42,7 @@ def as_markdown(progress: Progress) -> str:
     lines = ["# Progress", "", "Written by `make progress`.", "", f"**{progress.explored} of {progress.exist} claims explored.**", "",
              "| theme | explored | exist | the last verdicts |", "|---|---:|---:|---|"]
     lines += [f"| {for_markdown(theme.name)} | {len(theme.claims)} | {theme.exist} | {verdicts(theme.claims)} |" for theme in progress.themes]
-    lines += ["", f"## The last {activity.WEEKS} weeks", "", f"Runs on {progress.active_days} days.", "", "```",
+    lines += ["", f"## The last {activity.WEEKS} weeks", "", f"Runs on {progress.active_days} day{'s' * (progress.active_days != 1)}.", "", "```",
               *activity.as_text(progress.weeks), "```", "", "## Predictions", "", _predictions(progress)]
     if progress.predictions:
         lines += ["", "| theme | right | Brier score |", "|---|---:|---:|"]

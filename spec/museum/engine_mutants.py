@@ -75,7 +75,7 @@ SAMPLER = [
         "logits_processors.py", "left_out = ascending.softmax(-1).cumsum(-1) <= 1 - top_p",
         "left_out = ascending.softmax(-1).cumsum(-1) - 0 * ascending <= 1 - top_p + ascending.softmax(-1)", "test_the_token_that_crosses_top_p_stays"),
     _of("top-k-drops-ties",
-        "Whoever ties with the k-th best is left out with it.",
+        "The k-th best is left out, and whoever ties with it.",
         "logits_processors.py", "masked_fill(logits < best.gather(1, top_k.long() - 1), NEVER)", "masked_fill(logits <= best.gather(1, top_k.long() - 1), NEVER)",
         "test_top_k_leaves_k"),
     _of("min-p-is-absolute",

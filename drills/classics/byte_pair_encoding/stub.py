@@ -1,4 +1,4 @@
-"""Byte pair encoding: your answer. The problem is in classics/byte_pair_encoding/README.md."""
+"""Byte pair encoding: your answer. The problem is in drills/classics/byte_pair_encoding/README.md."""
 
 
 def encode(text: bytes, ranks: dict[bytes, int]) -> list[int]:

@@ -1,4 +1,4 @@
-"""Cascade attention: your answer. The problem is in classics/cascade_attention/README.md."""
+"""Cascade attention: your answer. The problem is in drills/classics/cascade_attention/README.md."""
 import torch
 
 

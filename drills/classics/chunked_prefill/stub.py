@@ -1,4 +1,4 @@
-"""Chunked prefill: your answer. The problem is in classics/chunked_prefill/README.md."""
+"""Chunked prefill: your answer. The problem is in drills/classics/chunked_prefill/README.md."""
 from typing import NamedTuple
 
 

@@ -1,4 +1,4 @@
-"""Continuous batching step: your answer. The problem is in classics/continuous_batching_step/README.md."""
+"""Continuous batching step: your answer. The problem is in drills/classics/continuous_batching_step/README.md."""
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Protocol

@@ -202,6 +202,11 @@ def test_the_last_is_preempted(answer):
     check(answer, [Request("a", 6, 5), Request("b", 5, 4), Request("c", 3, 2)], [], num_blocks=4)
 
 
+def test_who_lacks_nothing_is_preempted_as_well(answer):
+    """The last step of c has not come back yet; it is the last that runs all the same."""
+    check(answer, [Request("a", 5, 4), Request("b", 6, 5), Request("c", 4, 4)], [], num_blocks=4)
+
+
 def test_several_are_preempted(answer):
     check(answer, [Request("a", 21, 8), Request("b", 6, 5), Request("c", 2, 1), Request("d", 2, 1)], [], num_blocks=6)
 

@@ -1,4 +1,4 @@
-"""Packing for grouped-query attention: your answer. The problem is in classics/gqa_packing/README.md."""
+"""Packing for grouped-query attention: your answer. The problem is in drills/classics/gqa_packing/README.md."""
 import torch
 
 

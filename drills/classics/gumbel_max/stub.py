@@ -1,4 +1,4 @@
-"""Gumbel-max: your answer. The problem is in classics/gumbel_max/README.md."""
+"""Gumbel-max: your answer. The problem is in drills/classics/gumbel_max/README.md."""
 import torch
 
 

@@ -1,4 +1,4 @@
-"""Incremental detokenisation: your answer. The problem is in classics/incremental_detokenisation/README.md."""
+"""Incremental detokenisation: your answer. The problem is in drills/classics/incremental_detokenisation/README.md."""
 
 REPLACEMENT = "\ufffd"
 

@@ -1,4 +1,4 @@
-"""KV cache sizing: your answer. The problem is in classics/kv_cache_sizing/README.md."""
+"""KV cache sizing: your answer. The problem is in drills/classics/kv_cache_sizing/README.md."""
 from dataclasses import dataclass
 
 BYTES = {"float32": 4, "float16": 2, "bfloat16": 2, "fp8": 1}

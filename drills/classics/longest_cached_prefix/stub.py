@@ -1,4 +1,4 @@
-"""Longest cached prefix: your answer. The problem is in classics/longest_cached_prefix/README.md."""
+"""Longest cached prefix: your answer. The problem is in drills/classics/longest_cached_prefix/README.md."""
 from collections.abc import Mapping, Sequence
 
 

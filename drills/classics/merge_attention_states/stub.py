@@ -1,4 +1,4 @@
-"""Merge attention states: your answer. The problem is in classics/merge_attention_states/README.md."""
+"""Merge attention states: your answer. The problem is in drills/classics/merge_attention_states/README.md."""
 import torch
 
 

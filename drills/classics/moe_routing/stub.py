@@ -1,4 +1,4 @@
-"""Routing in a mixture of experts: your answer. The problem is in classics/moe_routing/README.md."""
+"""Routing in a mixture of experts: your answer. The problem is in drills/classics/moe_routing/README.md."""
 import torch
 
 

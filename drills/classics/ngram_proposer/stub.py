@@ -1,4 +1,4 @@
-"""N-gram proposer: your answer. The problem is in classics/ngram_proposer/README.md."""
+"""N-gram proposer: your answer. The problem is in drills/classics/ngram_proposer/README.md."""
 from collections.abc import Sequence
 
 

@@ -1,4 +1,4 @@
-"""Online softmax: your answer. The problem is in classics/online_softmax/README.md."""
+"""Online softmax: your answer. The problem is in drills/classics/online_softmax/README.md."""
 from collections.abc import Iterable
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Paged gather attention: your answer. The problem is in classics/paged_gather_attention/README.md."""
+"""Paged gather attention: your answer. The problem is in drills/classics/paged_gather_attention/README.md."""
 import numpy as np
 
 

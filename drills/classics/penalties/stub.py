@@ -1,4 +1,4 @@
-"""Penalties: your answer. The problem is in classics/penalties/README.md."""
+"""Penalties: your answer. The problem is in drills/classics/penalties/README.md."""
 import torch
 
 

@@ -1,4 +1,4 @@
-"""Preemption: your answer. The problem is in classics/preemption/README.md."""
+"""Preemption: your answer. The problem is in drills/classics/preemption/README.md."""
 from collections import deque
 from dataclasses import dataclass, field
 

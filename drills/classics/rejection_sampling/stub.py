@@ -1,4 +1,4 @@
-"""Rejection sampling: your answer. The problem is in classics/rejection_sampling/README.md."""
+"""Rejection sampling: your answer. The problem is in drills/classics/rejection_sampling/README.md."""
 import torch
 
 PLACEHOLDER = -1

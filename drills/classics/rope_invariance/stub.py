@@ -1,4 +1,4 @@
-"""Rotary positions: your answer. The problem is in classics/rope_invariance/README.md."""
+"""Rotary positions: your answer. The problem is in drills/classics/rope_invariance/README.md."""
 import torch
 
 

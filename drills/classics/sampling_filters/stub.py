@@ -1,4 +1,4 @@
-"""Sampling filters: your answer. The problem is in classics/sampling_filters/README.md."""
+"""Sampling filters: your answer. The problem is in drills/classics/sampling_filters/README.md."""
 import torch
 
 GREEDY = 1e-5       # a temperature below this is no temperature

@@ -1,4 +1,4 @@
-"""Tensor-parallel layers: your answer. The problem is in classics/tensor_parallel_linear/README.md."""
+"""Tensor-parallel layers: your answer. The problem is in drills/classics/tensor_parallel_linear/README.md."""
 import torch
 import torch.nn.functional as F
 

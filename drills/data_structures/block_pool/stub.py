@@ -1,4 +1,4 @@
-"""Block pool: your answer. The problem is in data_structures/block_pool/README.md."""
+"""Block pool: your answer. The problem is in drills/data_structures/block_pool/README.md."""
 from collections.abc import Iterable
 
 

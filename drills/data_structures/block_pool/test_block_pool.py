@@ -38,7 +38,7 @@ class Answer:
         blocks = self.pool.blocks
         return {"free_queue": [block.block_id for block in self.pool.free_queue], "num_free_blocks": self.pool.num_free_blocks,
                 "ref_cnt": [block.ref_cnt for block in blocks[1:]], "block_hash": [block.block_hash for block in blocks[1:]],
-                "usage": round(self.pool.usage, 6)}
+                "usage": round(float(self.pool.usage), 6)}
 
 
 class Oracle:

@@ -1,4 +1,4 @@
-"""Bounded heap: your answer. The problem is in data_structures/bounded_heap/README.md."""
+"""Bounded heap: your answer. The problem is in drills/data_structures/bounded_heap/README.md."""
 
 
 class TopK:

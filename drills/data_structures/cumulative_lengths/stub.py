@@ -1,4 +1,4 @@
-"""Cumulative lengths: your answer. The problem is in data_structures/cumulative_lengths/README.md."""
+"""Cumulative lengths: your answer. The problem is in drills/data_structures/cumulative_lengths/README.md."""
 
 
 def query_start_loc(num_tokens: list[int], num_padded: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""Free list: your answer. The problem is in data_structures/free_list/README.md."""
+"""Free list: your answer. The problem is in drills/data_structures/free_list/README.md."""
 from collections.abc import Iterable, Iterator
 
 

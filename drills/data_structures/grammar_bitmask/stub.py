@@ -1,4 +1,4 @@
-"""Grammar bitmask: your answer. The problem is in data_structures/grammar_bitmask/README.md."""
+"""Grammar bitmask: your answer. The problem is in drills/data_structures/grammar_bitmask/README.md."""
 import torch
 
 

@@ -1,4 +1,4 @@
-"""LRU cache: your answer. The problem is in data_structures/lru_cache/README.md."""
+"""LRU cache: your answer. The problem is in drills/data_structures/lru_cache/README.md."""
 from collections.abc import Hashable, Iterator
 
 

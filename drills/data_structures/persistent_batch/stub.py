@@ -1,4 +1,4 @@
-"""Persistent batch: your answer. The problem is in data_structures/persistent_batch/README.md."""
+"""Persistent batch: your answer. The problem is in drills/data_structures/persistent_batch/README.md."""
 
 
 class PersistentBatch:

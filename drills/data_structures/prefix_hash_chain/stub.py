@@ -1,4 +1,4 @@
-"""Prefix hash chain: your answer. The problem is in data_structures/prefix_hash_chain/README.md."""
+"""Prefix hash chain: your answer. The problem is in drills/data_structures/prefix_hash_chain/README.md."""
 import hashlib
 import pickle
 

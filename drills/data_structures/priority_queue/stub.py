@@ -1,4 +1,4 @@
-"""Priority queue: your answer. The problem is in data_structures/priority_queue/README.md."""
+"""Priority queue: your answer. The problem is in drills/data_structures/priority_queue/README.md."""
 from collections.abc import Hashable
 
 

@@ -1,4 +1,4 @@
-"""Radix tree: your answer. The problem is in data_structures/radix_tree/README.md."""
+"""Radix tree: your answer. The problem is in drills/data_structures/radix_tree/README.md."""
 from collections.abc import Iterator, Sequence
 
 

@@ -148,3 +148,13 @@ def test_a_match_costs_the_same_however_many_sequences(answer):
             tree.insert([first, 1, 2, 3])
         costs[number] = count_lines(answer, lambda: (tree.match([number // 2, 1, 2, 9]), tree.insert([number // 2, 1, 7])))
     assert grows(costs) < 0.1, f"lines executed: {costs[10]} among 10 sequences, {costs[1000]} among 1000: follow one path instead of looking at all"
+
+
+def test_a_path_of_many_nodes(answer):
+    """A conversation that is inserted at each turn: no node has two children, and yet there are many."""
+    tree, turns = answer.RadixTree(), 1200
+    for turn in range(1, turns + 1):
+        assert tree.insert(range(turn)) == turn - 1, f"the turn before was inserted: {turn - 1} tokens are there already"
+    assert (tree.match(range(turns)), tree.num_nodes) == (turns, turns), f"{turns} turns of a token each are {turns} nodes, one below the other"
+    gone, left = tree.evict(1), tree.match(range(turns))
+    assert (gone, left) == (1, turns - 1), f"the last turn goes, 1 token, and {turns - 1} are left; not {gone} and {left}"

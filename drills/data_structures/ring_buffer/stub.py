@@ -1,4 +1,4 @@
-"""Ring buffer: your answer. The problem is in data_structures/ring_buffer/README.md."""
+"""Ring buffer: your answer. The problem is in drills/data_structures/ring_buffer/README.md."""
 
 
 class RingBuffer:

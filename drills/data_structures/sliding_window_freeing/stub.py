@@ -1,4 +1,4 @@
-"""Sliding window freeing: your answer. The problem is in data_structures/sliding_window_freeing/README.md."""
+"""Sliding window freeing: your answer. The problem is in drills/data_structures/sliding_window_freeing/README.md."""
 
 
 def free_outside_window(block_table: list, num_computed_tokens: int, window: int, block_size: int, null_block) -> list:

@@ -1,4 +1,4 @@
-"""Slot mapping: your answer. The problem is in data_structures/slot_mapping/README.md."""
+"""Slot mapping: your answer. The problem is in drills/data_structures/slot_mapping/README.md."""
 import torch
 
 PAD_SLOT_ID = -1

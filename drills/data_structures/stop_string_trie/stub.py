@@ -1,4 +1,4 @@
-"""Stop string trie: your answer. The problem is in data_structures/stop_string_trie/README.md."""
+"""Stop string trie: your answer. The problem is in drills/data_structures/stop_string_trie/README.md."""
 
 
 class StopChecker:

@@ -125,3 +125,13 @@ def test_a_long_false_start_costs_no_more(answer):
         costs[length] = count_lines(answer, lambda: [checker.feed("a") for _ in range(1000)])
     assert grows(costs) < 0.3, (f"lines executed for 1000 times 'a': {costs[10]} with a stop string of 10 times 'a' and 'b', {costs[100]} with 100 times: "
                                 "where the end of the text still fits is known beforehand, do not try every length")
+
+
+def test_a_long_stop_string_costs_no_more(answer):
+    text, costs = "the quick brown fox jumps over the lazy dog " * 5, {}
+    for length in (10, 100):
+        checker = answer.StopChecker(["#" * length])
+        checker.feed(text)      # whatever is worked out once
+        costs[length] = count_lines(answer, lambda: [checker.feed(character) for character in text])
+    assert grows(costs) < 0.3, (f"lines executed: {costs[10]} with a stop string of 10 characters, {costs[100]} with one of 100, of which the text has none: "
+                                "a state knows what still fits, do not try every length")

@@ -1,4 +1,4 @@
-"""Six flawed benchmarks: your answer. The problem is in hpc/flawed_benchmarks/README.md."""
+"""Six flawed benchmarks: your answer. The problem is in drills/hpc/flawed_benchmarks/README.md."""
 import statistics
 from itertools import cycle
 from drills.hpc.fakes import FakeMemory

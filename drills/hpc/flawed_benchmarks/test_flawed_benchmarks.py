@@ -1,5 +1,6 @@
 """The judge of the flawed benchmarks. It has no list of right answers: it looks on which device each benchmark is honest."""
 import random
+from collections import Counter
 
 from drills.hpc.fakes import FakeMemory
 from drills.hpc.flawed_benchmarks import solution
@@ -54,6 +55,8 @@ def check(answer, number):
     for flaw, (what, _, _) in HAZARDS.items():
         factor = off(benchmark, only=flaw)
         assert honest(factor), f"fixed_{number} says {factor:.2f} times the bandwidth of a device with {what}"
+    factor = off(benchmark, seeds=[0], only="data in the cache", cache_bytes=2400 * MIB)
+    assert honest(factor), f"fixed_{number} says {factor:.2f} times the bandwidth of a device with a larger cache, of 2400 MiB"
     factor = off(benchmark, seeds=range(6))
     assert honest(factor), f"fixed_{number} says {factor:.2f} times the bandwidth of a device with all hazards together"
 
@@ -64,6 +67,16 @@ def test_the_first_is_honest(answer):
 
 def test_the_second_is_honest(answer):
     check(answer, 2)
+    copied = Counter()
+
+    class Noted(FakeMemory):
+        def copy(self, target, source, nbytes=None):
+            copied[source.nbytes if nbytes is None else nbytes] += 1
+            super().copy(target, source, nbytes)
+
+    answer.fixed_2(Noted())
+    missing = [length for length in (solution.SIZE - i * 4096 - 4096 for i in range(solution.ROUNDS)) if copied[length] < 2]
+    assert not missing, f"fixed_2 is to hold for the same lengths as flawed_2: {missing} bytes are not copied twice, once to compile and once to measure"
 
 
 def test_the_third_is_honest(answer):

@@ -1,4 +1,4 @@
-"""Graph buckets: your answer. The problem is in hpc/graph_buckets/README.md."""
+"""Graph buckets: your answer. The problem is in drills/hpc/graph_buckets/README.md."""
 from collections.abc import Mapping, Sequence
 
 

@@ -1,4 +1,4 @@
-"""Honest bandwidth: your answer. The problem is in hpc/honest_bandwidth/README.md."""
+"""Honest bandwidth: your answer. The problem is in drills/hpc/honest_bandwidth/README.md."""
 from drills.hpc.fakes import FakeMemory
 
 

@@ -1,4 +1,4 @@
-"""Host synchronisations: your answer. The problem is in hpc/host_synchronisations/README.md."""
+"""Host synchronisations: your answer. The problem is in drills/hpc/host_synchronisations/README.md."""
 from collections.abc import Callable
 from drills.hpc.fakes import FakeGPU
 

@@ -1,4 +1,4 @@
-"""Little's law: your answer. The problem is in hpc/littles_law/README.md."""
+"""Little's law: your answer. The problem is in drills/hpc/littles_law/README.md."""
 from collections.abc import Sequence
 
 

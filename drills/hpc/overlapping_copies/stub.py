@@ -1,4 +1,4 @@
-"""Overlapping copies: your answer. The problem is in hpc/overlapping_copies/README.md."""
+"""Overlapping copies: your answer. The problem is in drills/hpc/overlapping_copies/README.md."""
 from drills.hpc.fakes import FakeStreams
 
 

@@ -1,4 +1,4 @@
-"""Ring all-reduce: your answer. The problem is in hpc/ring_all_reduce/README.md."""
+"""Ring all-reduce: your answer. The problem is in drills/hpc/ring_all_reduce/README.md."""
 from collections.abc import Callable
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Roofline: your answer. The problem is in hpc/roofline/README.md."""
+"""Roofline: your answer. The problem is in drills/hpc/roofline/README.md."""
 from collections.abc import Sequence
 from dataclasses import dataclass
 

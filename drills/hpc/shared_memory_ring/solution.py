@@ -1,9 +1,8 @@
 """Two counters which only ever grow: the writer alone advances one, the reader alone the other, each after its work."""
 import struct
 
-# Native byte order and size: one store of 8 bytes. "<Q" would store them byte by byte, and a reader could see half a number.
-_COUNTER = struct.Struct("Q")
 _LENGTH = struct.Struct("I")
+_COUNTER = 8       # bytes
 _WRITTEN = 0       # offsets
 _READ = 8
 _SLOTS = 16
@@ -21,20 +20,20 @@ class Writer:
 
     def __init__(self, buffer: memoryview, slots: int, slot_bytes: int):
         self.buffer, self.slots, self.slot_bytes = buffer, slots, slot_bytes
-        self.written = _COUNTER.unpack_from(buffer, _WRITTEN)[0]
+        self.written = _look(buffer, _WRITTEN)
 
     def try_send(self, message: bytes) -> bool:
         """Put a message into the ring; False, and nothing happens, if there is no room. Raises `ValueError` if it is too long."""
         if len(message) > self.slot_bytes:
             raise ValueError(f"a message of {len(message)} bytes does not fit into a slot of {self.slot_bytes}")
-        if self.written - _COUNTER.unpack_from(self.buffer, _READ)[0] == self.slots:
+        if self.written - _look(self.buffer, _READ) == self.slots:
             return False
         start = _slot(self.written, self.slots, self.slot_bytes)
         _LENGTH.pack_into(self.buffer, start, len(message))
         start += _LENGTH.size
         self.buffer[start:start + len(message)] = message
         self.written += 1
-        _COUNTER.pack_into(self.buffer, _WRITTEN, self.written)     # last: now the reader may look
+        _store(self.buffer, _WRITTEN, self.written)     # last: now the reader may look
         return True
 
 
@@ -43,19 +42,29 @@ class Reader:
 
     def __init__(self, buffer: memoryview, slots: int, slot_bytes: int):
         self.buffer, self.slots, self.slot_bytes = buffer, slots, slot_bytes
-        self.read = _COUNTER.unpack_from(buffer, _READ)[0]
+        self.read = _look(buffer, _READ)
 
     def try_receive(self) -> bytes | None:
         """The oldest message, which leaves the ring; None if there is none."""
-        if _COUNTER.unpack_from(self.buffer, _WRITTEN)[0] == self.read:
+        if _look(self.buffer, _WRITTEN) == self.read:
             return None
         start = _slot(self.read, self.slots, self.slot_bytes)
         length = _LENGTH.unpack_from(self.buffer, start)[0]
         start += _LENGTH.size
         message = bytes(self.buffer[start:start + length])
         self.read += 1
-        _COUNTER.pack_into(self.buffer, _READ, self.read)           # last: now the writer may overwrite the slot
+        _store(self.buffer, _READ, self.read)           # last: now the writer may overwrite the slot
         return message
+
+
+def _look(buffer: memoryview, offset: int) -> int:
+    """A counter, loaded at once."""
+    return buffer[offset:offset + _COUNTER].cast("Q")[0]
+
+
+def _store(buffer: memoryview, offset: int, value: int) -> None:
+    """Set a counter by one store of 8 bytes. `struct.pack_into` would clear them first, and the other side could see that 0."""
+    buffer[offset:offset + _COUNTER].cast("Q")[0] = value
 
 
 def _slot(number: int, slots: int, slot_bytes: int) -> int:

@@ -1,4 +1,4 @@
-"""A ring in shared memory: your answer. The problem is in hpc/shared_memory_ring/README.md."""
+"""A ring in shared memory: your answer. The problem is in drills/hpc/shared_memory_ring/README.md."""
 
 
 def ring_bytes(slots: int, slot_bytes: int) -> int:

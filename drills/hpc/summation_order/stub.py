@@ -1,4 +1,4 @@
-"""The order of a sum: your answer. The problem is in hpc/summation_order/README.md."""
+"""The order of a sum: your answer. The problem is in drills/hpc/summation_order/README.md."""
 import numpy as np
 
 

@@ -1,4 +1,4 @@
-"""A loop becomes numpy: your answer. The problem is in hpc/vectorised_loop/README.md."""
+"""A loop becomes numpy: your answer. The problem is in drills/hpc/vectorised_loop/README.md."""
 import numpy as np
 
 

@@ -1,4 +1,4 @@
-"""Wave quantisation: your answer. The problem is in hpc/wave_quantisation/README.md."""
+"""Wave quantisation: your answer. The problem is in drills/hpc/wave_quantisation/README.md."""
 
 
 def waves(programs: int, sms: int, per_sm: int) -> int:

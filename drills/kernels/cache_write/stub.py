@@ -1,4 +1,4 @@
-"""Cache write: your answer. The problem is in kernels/cache_write/README.md."""
+"""Cache write: your answer. The problem is in drills/kernels/cache_write/README.md."""
 import torch
 import triton
 import triton.language as tl

@@ -1,4 +1,4 @@
-"""Dequantising GEMV: your answer. The problem is in kernels/dequantising_gemv/README.md."""
+"""Dequantising GEMV: your answer. The problem is in drills/kernels/dequantising_gemv/README.md."""
 import torch
 import triton
 import triton.language as tl

@@ -1,4 +1,4 @@
-"""Flash attention: your answer. The problem is in kernels/flash_attention/README.md."""
+"""Flash attention: your answer. The problem is in drills/kernels/flash_attention/README.md."""
 import torch
 import triton
 import triton.language as tl

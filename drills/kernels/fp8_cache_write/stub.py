@@ -1,4 +1,4 @@
-"""FP8 cache write: your answer. The problem is in kernels/fp8_cache_write/README.md."""
+"""FP8 cache write: your answer. The problem is in drills/kernels/fp8_cache_write/README.md."""
 import torch
 import triton
 import triton.language as tl

@@ -1,4 +1,4 @@
-"""Fused add and RMS norm: your answer. The problem is in kernels/fused_add_rms_norm/README.md."""
+"""Fused add and RMS norm: your answer. The problem is in drills/kernels/fused_add_rms_norm/README.md."""
 import torch
 import triton
 import triton.language as tl

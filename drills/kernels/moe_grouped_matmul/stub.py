@@ -1,4 +1,4 @@
-"""Grouped matmul of a mixture of experts: your answer. The problem is in kernels/moe_grouped_matmul/README.md."""
+"""Grouped matmul of a mixture of experts: your answer. The problem is in drills/kernels/moe_grouped_matmul/README.md."""
 import torch
 import triton
 import triton.language as tl

@@ -1,4 +1,4 @@
-"""Paged decode: your answer. The problem is in kernels/paged_decode/README.md."""
+"""Paged decode: your answer. The problem is in drills/kernels/paged_decode/README.md."""
 import torch
 import triton
 import triton.language as tl

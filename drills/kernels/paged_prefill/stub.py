@@ -1,4 +1,4 @@
-"""Paged prefill: your answer. The problem is in kernels/paged_prefill/README.md."""
+"""Paged prefill: your answer. The problem is in drills/kernels/paged_prefill/README.md."""
 import torch
 import triton
 import triton.language as tl

@@ -1,4 +1,4 @@
-"""Rotary positions: your answer. The problem is in kernels/rope/README.md."""
+"""Rotary positions: your answer. The problem is in drills/kernels/rope/README.md."""
 import torch
 import triton
 import triton.language as tl

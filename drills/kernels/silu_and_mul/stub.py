@@ -1,4 +1,4 @@
-"""SiLU and multiply: your answer. The problem is in kernels/silu_and_mul/README.md."""
+"""SiLU and multiply: your answer. The problem is in drills/kernels/silu_and_mul/README.md."""
 import torch
 import triton
 import triton.language as tl

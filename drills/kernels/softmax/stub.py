@@ -1,4 +1,4 @@
-"""Softmax: your answer. The problem is in kernels/softmax/README.md."""
+"""Softmax: your answer. The problem is in drills/kernels/softmax/README.md."""
 import torch
 import triton
 import triton.language as tl

@@ -1,4 +1,4 @@
-"""Split K: your answer. The problem is in kernels/split_k/README.md."""
+"""Split K: your answer. The problem is in drills/kernels/split_k/README.md."""
 import torch
 import triton
 import triton.language as tl

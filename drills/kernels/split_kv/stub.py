@@ -1,4 +1,4 @@
-"""Split KV: your answer. The problem is in kernels/split_kv/README.md."""
+"""Split KV: your answer. The problem is in drills/kernels/split_kv/README.md."""
 import torch
 import triton
 import triton.language as tl

@@ -1,4 +1,4 @@
-"""Tiled matmul: your answer. The problem is in kernels/tiled_matmul/README.md."""
+"""Tiled matmul: your answer. The problem is in drills/kernels/tiled_matmul/README.md."""
 import torch
 import triton
 import triton.language as tl

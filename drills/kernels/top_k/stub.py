@@ -1,4 +1,4 @@
-"""Top-k without a sort: your answer. The problem is in kernels/top_k/README.md."""
+"""Top-k without a sort: your answer. The problem is in drills/kernels/top_k/README.md."""
 import torch
 import triton
 import triton.language as tl

@@ -54,6 +54,9 @@ def test_negative_numbers(answer):
 def test_exactly_k_of_equal_numbers(answer):
     judge(answer, torch.tensor([[1.0, 3.0, 1.0, 1.0, 2.0]]), [3], "three 1s, of which one stays")
     judge(answer, torch.zeros(1, 40), [17], "a row of 40 zeros")
+    for value in (1.0, -1.0):       # 1 has 23 zeros at the end of its bits; the float next to it has a 1 there
+        value = torch.nextafter(torch.tensor(value), torch.tensor(2 * value))
+        judge(answer, value.repeat(1, 9), [4], f"a row of nine {value.item()!r}")
     judge(answer, torch.tensor([[0.0, -0.0, 0.0, -0.0, -1.0]]), [3], "zeros of both signs, which are equal")
 
 

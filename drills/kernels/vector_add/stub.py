@@ -1,4 +1,4 @@
-"""Vector add: your answer. The problem is in kernels/vector_add/README.md."""
+"""Vector add: your answer. The problem is in drills/kernels/vector_add/README.md."""
 import torch
 import triton
 import triton.language as tl

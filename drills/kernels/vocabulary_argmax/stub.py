@@ -1,4 +1,4 @@
-"""Argmax over a vocabulary: your answer. The problem is in kernels/vocabulary_argmax/README.md."""
+"""Argmax over a vocabulary: your answer. The problem is in drills/kernels/vocabulary_argmax/README.md."""
 import torch
 import triton
 import triton.language as tl

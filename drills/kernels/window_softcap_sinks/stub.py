@@ -1,4 +1,4 @@
-"""Window, soft cap and sinks: your answer. The problem is in kernels/window_softcap_sinks/README.md."""
+"""Window, soft cap and sinks: your answer. The problem is in drills/kernels/window_softcap_sinks/README.md."""
 import torch
 import triton
 import triton.language as tl
