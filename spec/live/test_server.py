@@ -18,7 +18,10 @@ def test_it_listens_on_this_machine_only(closed):
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1", "127.0.0.1:1", "127.0.0.1.evil.example:{port}", "0.0.0.0:{port}", None])
 def test_a_foreign_host_is_refused(closed, path, host):
     method, body = ("POST", b'{"do": "pause"}') if path == "/control" else ("GET", None)
-    status, _, said = request(closed, method, path, body, host=host and host.format(port=closed.port))
+    try:
+        status, _, said = request(closed, method, path, body, host=host and host.format(port=closed.port))
+    except ConnectionResetError:    # refused before the body was read: the answer may be lost with the connection
+        status, said = 400, ""
     assert status in (400, 421) and "<" not in said
     assert not closed.driver.paused
 
