@@ -9,13 +9,16 @@ import sys
 
 
 def has_gpu() -> bool:
-    """Whether an NVIDIA GPU can be used here. Asks the driver, since torch takes seconds to import."""
+    """Whether an NVIDIA GPU can be used here. Asks the driver's management library: torch takes seconds to import, and a process that has
+    asked the driver itself (`cuInit`) has no children that could use the GPU."""
+    if os.environ.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1"):
+        return False
     try:
-        driver = ctypes.CDLL("libcuda.so.1")
+        library = ctypes.CDLL("libnvidia-ml.so.1")
     except OSError:
         return False
-    count = ctypes.c_int()
-    return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+    count = ctypes.c_uint()
+    return library.nvmlInit_v2() == 0 and library.nvmlDeviceGetCount_v2(ctypes.byref(count)) == 0 and count.value > 0
 
 
 TOO_LATE = False    # somebody has imported Triton without its interpreter, and there is no GPU: no kernel can run in this process

@@ -4,9 +4,10 @@ Nothing but bytes counts here: each key and value is read once and used for a ha
 of query heads. So
 
 - the query heads that read one KV head are attended to together (GQA packing): its keys come in once;
-- a long request is split among programs (split-KV), each of which leaves a partial result, its highest score and the sum
-  of its weights; a second kernel merges them;
-- how to split is decided on the device, once a step (`make_plan`), from the lengths and the number of multiprocessors:
+- the tokens of all requests are shared out among as many programs as run at once, equally, wherever that cuts a request
+  (split-KV). Each part of a cut request leaves a partial result, its highest score and the sum of its weights, and a second
+  kernel merges them;
+- the shares are decided on the device, once a step (`make_plan`), from the lengths and the number of multiprocessors:
   the grid depends on shapes alone, so that a CUDA graph of it serves any lengths.
 
 Mirrors `v1/attention/ops/triton_unified_attention.py::unified_attention` (its segmented mode) and what
@@ -20,12 +21,13 @@ import torch
 import triton
 import triton.language as tl
 
-# What a program looks at in one go, in tokens, and how; by the bytes of a number. Five stages because each tile takes two
-# steps, its block ids and then its keys and values. Float32 has no tensor cores, and its products need more registers.
-TILES = {2: {"TILE": 64, "num_warps": 4, "num_stages": 5}, 4: {"TILE": 32, "num_warps": 8, "num_stages": 3}}
-GRAIN = 64              # tokens: splits are multiples
-SHORTEST_SPLIT = 256    # tokens: below, merging costs more than the parallel work brings
-PROGRAMS_PER_SM = 8     # to aim at: some run, and the next ones fill the gaps that these leave
+# What a program looks at in one go, in tokens, and how; by the bytes of a number of the queries, and of the cache. Several stages because
+# each tile takes two steps, its block ids and then its keys and values. Float32 has no tensor cores, and its products need more registers.
+TILES = {(2, 2): {"TILE": 64, "num_warps": 4, "num_stages": 4}, (2, 1): {"TILE": 128, "num_warps": 4, "num_stages": 5},
+         (4, 4): {"TILE": 32, "num_warps": 8, "num_stages": 3}, (4, 1): {"TILE": 32, "num_warps": 8, "num_stages": 3}}
+GRAIN = 64              # tokens: items are multiples, but for the last of a request
+SHORTEST_SHARE = 256    # tokens: below, merging costs more than the parallel work brings
+PROGRAMS_PER_SM = 3     # as many as run at once, so that all begin and end together
 
 
 def decode_attention_twin(queries, key_cache, value_cache, block_tables, seq_lens, scale=None, k_scale=None, v_scale=None) -> torch.Tensor:
@@ -52,45 +54,53 @@ class Plan:
     """Who computes what in a step; all layers share it.
 
     `items`: int32 [most items, 4], each (request, first token, token after the last, whether it is the request's only one);
-    `first`: int32 [requests + 1], the first item of each request, and their number.
+    `first`: int32 [requests + 1], the first item of each request, and their number;
+    `begin`: int32 [programs + 1], the first item of each program, and their number.
     """
 
     items: torch.Tensor
     first: torch.Tensor
+    begin: torch.Tensor
 
 
 def make_plan(seq_lens: torch.Tensor, num_kv_heads: int, programs_per_sm: int = PROGRAMS_PER_SM) -> Plan:
-    """Split the requests so that all multiprocessors have equally much to do. `seq_lens`: int32 [requests].
+    """Share the tokens out so that all programs have equally much to do. `seq_lens`: int32 [requests].
 
-    Each request is cut in pieces of the same length, except for its last: the total over
-    the wanted number of pieces. So there are at most as many pieces as wanted, and one more per request.
+    All tokens of all requests stand in a line, which is cut into equal shares, one a program (stream-K). Where a request ends inside
+    of a share, or a share inside of a request, an item ends: so there are at most as many items as programs and requests.
     """
-    num_requests, wanted = len(seq_lens), max(1, _num_sms(seq_lens.device) * programs_per_sm // num_kv_heads)
-    items = torch.empty((num_requests + wanted, 4), dtype=torch.int32, device=seq_lens.device)
+    num_requests, programs = len(seq_lens), max(1, _num_sms(seq_lens.device) * programs_per_sm // num_kv_heads)
+    items = torch.empty((max(num_requests, 1) + programs, 4), dtype=torch.int32, device=seq_lens.device)
     first = torch.empty(num_requests + 1, dtype=torch.int32, device=seq_lens.device)
-    _plan[(len(items),)](seq_lens, items, first, num_requests, wanted, SHORTEST_SPLIT, GRAIN, triton.next_power_of_2(num_requests + 1))
-    return Plan(items, first)
+    begin = torch.empty(programs + 1, dtype=torch.int32, device=seq_lens.device)
+    _plan[(len(items),)](seq_lens, items, first, begin, num_requests, programs, SHORTEST_SHARE // GRAIN, GRAIN, triton.next_power_of_2(num_requests + 1))
+    return Plan(items, first, begin)
 
 
 @triton.jit
-def _plan(seq_lens, items, first, num_requests, wanted, SHORTEST: tl.constexpr, GRAIN: tl.constexpr, REQUESTS: tl.constexpr):
-    """A program an item, which finds out by itself whose it is: sums over all requests cost less than talking."""
+def _plan(seq_lens, items, first, begin, num_requests, num_shares, SHORTEST: tl.constexpr, GRAIN: tl.constexpr, REQUESTS: tl.constexpr):
+    """A program an item, which finds out by itself whose it is: sums over all requests cost less than talking. In grains."""
     item = tl.program_id(0)
     request = tl.arange(0, REQUESTS)
     length = tl.load(seq_lens + request, mask=request < num_requests, other=0)
-    split = tl.maximum(tl.cdiv(tl.sum(length.to(tl.int64)), wanted), SHORTEST)
-    split = (tl.cdiv(split, GRAIN) * GRAIN).to(tl.int32)
-    count = tl.cdiv(length, split)
+    grains = tl.cdiv(length, GRAIN)
+    stop = tl.cumsum(grains)
+    start = stop - grains
+    share = tl.maximum(tl.cdiv(tl.sum(grains), num_shares), SHORTEST)
+    first_share = start // share        # of the request
+    count = tl.where(grains > 0, (stop - 1) // share - first_share + 1, 0)
     end = tl.cumsum(count)
     if item == 0:
         tl.store(first + request, end - count, mask=request <= num_requests)
+    if item <= num_shares:
+        tl.store(begin + item, tl.sum(tl.minimum(tl.maximum(item - first_share, 0), count)))    # the items of shares before
     mine = (end - count <= item) & (item < end)
     owner = tl.sum(tl.where(mine, request, 0))
-    start = (item - tl.sum(tl.where(mine, end - count, 0))) * split
-    stop = tl.minimum(start + split, tl.sum(tl.where(mine, length, 0)))
+    cut = tl.sum(tl.where(mine, first_share + item - (end - count), 0)) * share     # where the item's share begins
+    line = tl.sum(tl.where(mine, start, 0))                                         # where its request does
     tl.store(items + item * 4, owner)
-    tl.store(items + item * 4 + 1, start)
-    tl.store(items + item * 4 + 2, stop)    # an item that is nobody's stops at 0
+    tl.store(items + item * 4 + 1, tl.maximum(cut - line, 0) * GRAIN)
+    tl.store(items + item * 4 + 2, tl.minimum((cut + share - line) * GRAIN, tl.sum(tl.where(mine, length, 0))))    # an item that is nobody's stops at 0
     tl.store(items + item * 4 + 3, tl.sum(tl.where(mine, count, 0)) == 1)
 
 
@@ -119,13 +129,13 @@ def decode_attention(queries: torch.Tensor, key_cache: torch.Tensor, value_cache
     states = torch.empty((len(plan.items), num_heads, 2), dtype=torch.float32, device=queries.device)     # highest score, sum of weights
     padded_dim = max(16, triton.next_power_of_2(head_dim))
     scale = (head_dim ** -0.5 if scale is None else scale) * math.log2(math.e)
-    _attend[(num_kv_heads, len(plan.items))](
-        queries, key_cache, value_cache, block_tables, plan.items, out, partial, states, k_scale, v_scale, scale,
+    _attend[(num_kv_heads, len(plan.begin) - 1)](
+        queries, key_cache, value_cache, block_tables, plan.items, plan.begin, out, partial, states, k_scale, v_scale, scale,
         *queries.stride()[:2], *key_cache.stride()[:3], *value_cache.stride()[:3], block_tables.stride(0), *out.stride()[:2],
         GROUP=num_heads // num_kv_heads, ROWS=max(16, triton.next_power_of_2(num_heads // num_kv_heads)), D=head_dim, PADDED_D=padded_dim,
-        BLOCK_SIZE=key_cache.shape[1], **(tiles or TILES[queries.element_size()]))
+        BLOCK_SIZE=key_cache.shape[1], **(tiles or TILES[queries.element_size(), key_cache.element_size()]))
     _merge[(num_requests, num_heads)](partial, states, plan.first, out, k_scale, scale, *out.stride()[:2], num_heads,
-                                      D=head_dim, PADDED_D=padded_dim, SPLITS=16)
+                                      D=head_dim, PADDED_D=padded_dim, SPLITS=32, num_warps=1)
     return out
 
 
@@ -156,56 +166,57 @@ def check(queries, key_cache, value_cache, block_tables, seq_lens, scale, k_scal
 
 
 @triton.jit
-def _attend(queries, key_cache, value_cache, block_tables, items, out, partial, states, k_scale, v_scale, scale,
+def _attend(queries, key_cache, value_cache, block_tables, items, begin, out, partial, states, k_scale, v_scale, scale,
             q_row, q_head, k_block, k_token, k_head, v_block, v_token, v_head, table_row, out_row, out_head,
             GROUP: tl.constexpr, ROWS: tl.constexpr, D: tl.constexpr, PADDED_D: tl.constexpr, BLOCK_SIZE: tl.constexpr, TILE: tl.constexpr):
-    """One item for one KV head: online softmax over its tokens, a tile at a time."""
-    kv_head, item = tl.program_id(0), tl.program_id(1)
-    request = tl.load(items + item * 4)
-    start, stop = tl.load(items + item * 4 + 1), tl.load(items + item * 4 + 2)
-    if start >= stop:
-        return
+    """One share for one KV head: item by item, an online softmax over its tokens, a tile at a time."""
+    kv_head, program = tl.program_id(0), tl.program_id(1)
     row, column = tl.arange(0, ROWS), tl.arange(0, PADDED_D)
     head = kv_head * GROUP + row
     is_head = (row[:, None] < GROUP) & (column < D)[None, :]
-    q = tl.load(queries + request.to(tl.int64) * q_row + head[:, None] * q_head + column[None, :], mask=is_head, other=0.0)
     key_cache += kv_head.to(tl.int64) * k_head
     value_cache += kv_head.to(tl.int64) * v_head
-    block_tables += request.to(tl.int64) * table_row
     if k_scale is not None:
         scale *= tl.load(k_scale)
+    for item in range(tl.load(begin + program), tl.load(begin + program + 1)):
+        request = tl.load(items + item * 4)
+        start, stop = tl.load(items + item * 4 + 1), tl.load(items + item * 4 + 2)
+        q = tl.load(queries + request.to(tl.int64) * q_row + head[:, None] * q_head + column[None, :], mask=is_head, other=0.0)
+        table = block_tables + request.to(tl.int64) * table_row
+        highest = tl.full([ROWS], float("-inf"), tl.float32)    # of the scores
+        total = tl.zeros([ROWS], tl.float32)
+        acc = tl.zeros([ROWS, PADDED_D], tl.float32)
+        for at in tl.range(start, stop, TILE):
+            token = at + tl.arange(0, TILE)
+            block = tl.load(table + token // BLOCK_SIZE, mask=token < stop, other=0).to(tl.int64)
+            there = (token < stop)[:, None]
+            if PADDED_D != D:
+                there = there & (column < D)[None, :]
+            offset = token % BLOCK_SIZE
+            k = tl.load(key_cache + (block * k_block + offset * k_token)[:, None] + column[None, :], mask=there, other=0.0).to(q.dtype)
+            v = tl.load(value_cache + (block * v_block + offset * v_token)[:, None] + column[None, :], mask=there, other=0.0).to(q.dtype)
+            scores = tl.dot(q, tl.trans(k), input_precision="ieee")
+            scores = tl.where((token < stop)[None, :], scores, float("-inf"))
+            new_highest = tl.maximum(highest, tl.max(scores, 1))
+            weight = tl.exp2((scores - new_highest[:, None]) * scale)   # neighbours subtract without an error, their multiples would not
+            shrink = tl.exp2((highest - new_highest) * scale)
+            total = total * shrink + tl.sum(weight, 1)
+            if q.dtype == tl.float32:   # sums of a tile's own first, or thousands of roundings would add up. `fma`, or the compiler would make one sum of both
+                acc = tl.fma(acc, tl.broadcast_to(shrink[:, None], acc.shape), tl.dot(weight, v, input_precision="ieee"))
+            else:
+                acc = tl.dot(weight.to(q.dtype), v, acc * shrink[:, None])
+            highest = new_highest
 
-    highest = tl.full([ROWS], float("-inf"), tl.float32)    # of the scores
-    total = tl.zeros([ROWS], tl.float32)
-    acc = tl.zeros([ROWS, PADDED_D], tl.float32)
-    for begin in tl.range(start, stop, TILE):
-        token = begin + tl.arange(0, TILE)
-        block = tl.load(block_tables + token // BLOCK_SIZE, mask=token < stop, other=0).to(tl.int64)
-        there = (token < stop)[:, None]
-        if PADDED_D != D:
-            there = there & (column < D)[None, :]
-        offset = token % BLOCK_SIZE
-        k = tl.load(key_cache + (block * k_block + offset * k_token)[:, None] + column[None, :], mask=there, other=0.0).to(q.dtype)
-        v = tl.load(value_cache + (block * v_block + offset * v_token)[:, None] + column[None, :], mask=there, other=0.0).to(q.dtype)
-        scores = tl.dot(q, tl.trans(k), input_precision="ieee")
-        scores = tl.where((token < stop)[None, :], scores, float("-inf"))
-        new_highest = tl.maximum(highest, tl.max(scores, 1))
-        weight = tl.exp2((scores - new_highest[:, None]) * scale)   # neighbours subtract without an error, their multiples would not
-        shrink = tl.exp2((highest - new_highest) * scale)
-        total = total * shrink + tl.sum(weight, 1)
-        acc = tl.dot(weight.to(q.dtype), v, acc * shrink[:, None], input_precision="ieee")
-        highest = new_highest
-
-    acc /= total[:, None]
-    if v_scale is not None:
-        acc *= tl.load(v_scale)
-    if tl.load(items + item * 4 + 3) != 0:
-        tl.store(out + request.to(tl.int64) * out_row + head[:, None] * out_head + column[None, :], acc.to(out.dtype.element_ty), mask=is_head)
-    else:
-        place = item.to(tl.int64) * tl.num_programs(0) * GROUP + head
-        tl.store(partial + place[:, None] * D + column[None, :], acc, mask=is_head)
-        tl.store(states + place * 2, highest, mask=row < GROUP)     # not as one logarithm: the sum of a large and a small number loses the small one
-        tl.store(states + place * 2 + 1, total, mask=row < GROUP)
+        acc /= total[:, None]
+        if v_scale is not None:
+            acc *= tl.load(v_scale)
+        if tl.load(items + item * 4 + 3) != 0:
+            tl.store(out + request.to(tl.int64) * out_row + head[:, None] * out_head + column[None, :], acc.to(out.dtype.element_ty), mask=is_head)
+        else:
+            place = (item * tl.num_programs(0) * GROUP + head).to(tl.int64)
+            tl.store(partial + place[:, None] * D + column[None, :], acc, mask=is_head)
+            tl.store(states + place * 2, highest, mask=row < GROUP)     # not as one logarithm: the sum of a large and a small number loses the small one
+            tl.store(states + place * 2 + 1, total, mask=row < GROUP)
 
 
 @triton.jit

@@ -22,7 +22,7 @@ from kernels.decode_attention import check, decode_attention_twin
 
 # What a program takes: ROWS, queries times the heads that share a KV head; TILE, the keys it looks at in one go. By the bytes of a
 # number: float32 has no tensor cores, and its products need more registers. FEW is for requests with next to no new tokens.
-TILES = {2: {"ROWS": 128, "TILE": 64, "num_warps": 8, "num_stages": 5}, 4: {"ROWS": 32, "TILE": 16, "num_warps": 8, "num_stages": 2}}
+TILES = {2: {"ROWS": 256, "TILE": 64, "num_warps": 8, "num_stages": 5}, 4: {"ROWS": 32, "TILE": 16, "num_warps": 8, "num_stages": 2}}
 FEW = {2: {"ROWS": 16, "TILE": 64, "num_warps": 4, "num_stages": 5}, 4: {"ROWS": 16, "TILE": 16, "num_warps": 8, "num_stages": 2}}
 
 
@@ -132,7 +132,10 @@ def _look_at(acc, total, highest, q, position, begin, end, scale, key_cache, val
     weight = tl.exp2(scores * scale - new_highest[:, None])
     shrink = tl.exp2(highest - new_highest)
     total = total * shrink + tl.sum(weight, 1)
-    acc = tl.dot(weight.to(q.dtype), v, acc * shrink[:, None], input_precision="ieee")
+    if q.dtype == tl.float32:   # sums of a tile's own first: one after the other, thousands of roundings would add up. `fma`, or the compiler would make one sum of both
+        acc = tl.fma(acc, tl.broadcast_to(shrink[:, None], acc.shape), tl.dot(weight, v, input_precision="ieee"))
+    else:
+        acc = tl.dot(weight.to(q.dtype), v, acc * shrink[:, None])
     return acc, total, new_highest
 
 

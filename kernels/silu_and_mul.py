@@ -2,8 +2,8 @@
 
 Computed in float32 and rounded once; vLLM's kernel rounds the SiLU first, and the product again.
 
-Time is bytes. A tile is a few rows by at most 1,024 columns, so that rows of any length split into nearly equal work, and a
-thread has several loads on their way.
+Time is bytes. A program takes at most 512 neighbours of one row: the many small programs that a multiprocessor holds then keep
+more loads on their way than a few large ones.
 
 Mirrors `model_executor/layers/activation.py::SiluAndMul`.
 """
@@ -18,22 +18,19 @@ def silu_and_mul_twin(x: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.silu(gate) * up
 
 
-@triton.jit(do_not_specialize=["num_rows"])   # or it would be compiled anew for 1, and for multiples of 16
-def silu_and_mul_kernel(x, out, num_rows, size, x_stride, out_stride, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
-    tiles_per_row = tl.cdiv(size, COLUMNS)
-    program = tl.program_id(0)
-    rows = program // tiles_per_row * ROWS + tl.arange(0, ROWS)
-    columns = program % tiles_per_row * COLUMNS + tl.arange(0, COLUMNS)
-    mask = (rows < num_rows)[:, None] & (columns < size)[None, :]
-    x += rows.to(tl.int64)[:, None] * x_stride + columns[None, :]
-    gate = tl.load(x, mask=mask, other=0.0, eviction_policy="evict_first").to(tl.float32)
-    up = tl.load(x + size, mask=mask, other=0.0, eviction_policy="evict_first").to(tl.float32)
+@triton.jit
+def silu_and_mul_kernel(x, out, size, x_stride, out_stride, COLUMNS: tl.constexpr):
+    programs_per_row = tl.cdiv(size, COLUMNS)
+    row = (tl.program_id(0) // programs_per_row).to(tl.int64)
+    columns = tl.program_id(0) % programs_per_row * COLUMNS + tl.arange(0, COLUMNS)
+    x += row * x_stride + columns
+    gate = tl.load(x, mask=columns < size, other=0.0).to(tl.float32)
+    up = tl.load(x + size, mask=columns < size, other=0.0).to(tl.float32)
     gated = gate / (1.0 + tl.exp(-gate)) * up
-    tl.store(out + rows.to(tl.int64)[:, None] * out_stride + columns[None, :], gated.to(out.dtype.element_ty), mask=mask)
+    tl.store(out + row * out_stride + columns, gated.to(out.dtype.element_ty), mask=columns < size)
 
 
-def silu_and_mul(x: torch.Tensor, out: torch.Tensor | None = None, *, rows_per_program: int | None = None,
-                 columns_per_program: int | None = None, num_warps: int | None = None) -> torch.Tensor:
+def silu_and_mul(x: torch.Tensor, out: torch.Tensor | None = None, *, columns_per_program: int = 512, num_warps: int = 4) -> torch.Tensor:
     """SiLU(`x`[:, :n]) * `x`[:, n:]. Returns `out`.
 
     `x`: [rows, 2n], `out`: [rows, n], float32, bfloat16 or float16, each row contiguous. Raises `ValueError` on anything else.
@@ -49,12 +46,8 @@ def silu_and_mul(x: torch.Tensor, out: torch.Tensor | None = None, *, rows_per_p
         raise ValueError("numbers of a row must be neighbours in memory: call .contiguous() first")
     if out.numel() == 0:
         return out
-    columns = columns_per_program or min(triton.next_power_of_2(size), 1024)
-    # Many rows: several a program, for loads to overlap. Few: one each, for as many programs as there can be.
-    rows = rows_per_program or (max(2048 // columns, 1) if num_rows >= 1024 else 1)
-    programs = triton.cdiv(num_rows, rows) * triton.cdiv(size, columns)
-    silu_and_mul_kernel[(programs,)](x, out, num_rows, size, x.stride(0), out.stride(0), ROWS=rows, COLUMNS=columns,
-                                     num_warps=num_warps or min(max(rows * columns // 512, 1), 8))
+    silu_and_mul_kernel[(num_rows * triton.cdiv(size, columns_per_program),)](x, out, size, x.stride(0), out.stride(0), COLUMNS=columns_per_program,
+                                                                              num_warps=num_warps)
     return out
 
 

@@ -8,6 +8,7 @@ vLLM's token, so that everything behind it is compared too.
 """
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import isfinite
 
 from impl.request_output import CompletionOutput, Logprob, RequestOutput
 from reference.generate import Generation, NearTie
@@ -174,7 +175,7 @@ def _same_ranking(ours: dict[int, Logprob], theirs: dict[int, Logprob], noise: f
                 return False
         elif entry.logprob == real.logprob == NEVER:    # of what can never come, the order means nothing
             continue
-        elif not abs(entry.logprob - real.logprob) <= noise * max(1.0, abs(real.logprob) / USUAL):
+        elif not abs(entry.logprob - real.logprob) <= noise * _size(real.logprob):
             return False
         elif entry.decoded_token != real.decoded_token:
             return False
@@ -192,11 +193,16 @@ def _crowded(entry: Logprob, real: Logprob, ranked: dict[int, Logprob], noise: f
 
 
 def _differences(ours: Positions, theirs: Positions) -> Iterator[float]:
-    """How far the logprobs of the tokens that both list are apart."""
+    """How far the logprobs of the tokens that both list are apart, in terms of usual ones."""
     for mine, real in zip(ours or (), theirs or ()):
         for token_id in (mine or {}).keys() & (real or {}).keys():
             if mine[token_id].logprob != real[token_id].logprob:
-                yield abs(mine[token_id].logprob - real[token_id].logprob)
+                yield abs(mine[token_id].logprob - real[token_id].logprob) / _size(real[token_id].logprob)
+
+
+def _size(logprob: float) -> float:
+    """How much more noise it may have than a usual one: what a float32 keeps is a share of the number. Infinity has none."""
+    return max(1.0, abs(logprob) / USUAL) if isfinite(logprob) else 1.0
 
 
 def _at(stream: list, step: int | None):

@@ -35,6 +35,12 @@ def test_the_same_is_no_difference():
     assert agreement(generation(), generation(shift=1e-5)).largest == pytest.approx(1e-5)
 
 
+def test_a_difference_is_told_in_terms_of_usual_numbers():
+    """A logit of 1e10 keeps steps of 1,024 in float32."""
+    huge, other = (generation(gap=1e10 + more) for more in (0, 8192))
+    assert first_difference(huge, other) is None and 0 < agreement(huge, other).largest < 5e-5
+
+
 @pytest.mark.parametrize("what, change", [
     ("what a says", lambda run: run.steps[1].__setattr__("outputs", (EngineCoreOutput("a", (77,)),))),
     ("scheduled", lambda run: run.steps[1].__setattr__("scheduled", (ScheduledRequest("a", RUNNING, 1, 1, (4,)),))),
@@ -50,6 +56,7 @@ def test_the_same_is_no_difference():
     ("logprobs, position 0", lambda run: run.of("a").logprobs[0].pop(107)),
     ("logprobs, position 0", lambda run: run.of("a").logprobs[0].update({66: run.of("a").logprobs[0].pop(7)})),
     ("logprobs, position 1", lambda run: setattr(run.of("a").logprobs[1][8], "logprob", float("nan"))),
+    ("logprobs, position 1", lambda run: setattr(run.of("a").logprobs[1][8], "logprob", float("-inf"))),
     ("logprobs", lambda run: setattr(run.of("a"), "logprobs", None)),
     ("prompt logprobs", lambda run: setattr(run.requests["a"], "prompt_logprobs", [None])),
     ("how it ended", lambda run: setattr(run, "ended", "crashed")),

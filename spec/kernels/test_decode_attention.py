@@ -51,7 +51,9 @@ def pieces(lengths: list[int], cuts: list[list[int]], nobodys: int = 2) -> Plan:
         items += [(request, start, stop, len(ends) == 2) for start, stop in zip(ends, ends[1:]) if stop]
         first.append(len(items))
     items += [(0, 3 * HOPELESS // 4, 0, 0)] * nobodys
-    return Plan(torch.tensor(items, dtype=torch.int32, device=DEVICE).reshape(-1, 4), torch.tensor(first, dtype=torch.int32, device=DEVICE))
+    # Two programs: one with most items, and one with the last.
+    tensors = [torch.tensor(each, dtype=torch.int32, device=DEVICE) for each in (items, first, [0, max(0, first[-1] - 1), first[-1]])]
+    return Plan(tensors[0].reshape(-1, 4), *tensors[1:])
 
 
 # What it computes.
@@ -231,9 +233,10 @@ def test_a_piece_that_outweighs_the_others():
 
 
 def holds(its_lengths: list[int], made: Plan) -> None:
-    """What a plan promises: each token of each request once, in order, in pieces that are not empty; all others are nobody's."""
-    items, first = made.items.tolist(), made.first.tolist()
-    assert made.items.dtype == made.first.dtype == torch.int32 and made.items.shape[1] == 4
+    """What a plan promises: each token of each request once, in order, in pieces that are not empty, each in one program, all of which have
+    equally much to do; all others are nobody's."""
+    items, first, begin = made.items.tolist(), made.first.tolist(), made.begin.tolist()
+    assert made.items.dtype == made.first.dtype == made.begin.dtype == torch.int32 and made.items.shape[1] == 4
     assert len(first) == len(its_lengths) + 1 and first[0] == 0 and first[-1] <= len(items)
     for request, length in enumerate(its_lengths):
         mine = items[first[request]:first[request + 1]]
@@ -241,7 +244,11 @@ def holds(its_lengths: list[int], made: Plan) -> None:
         edges = [0, *(item[2] for item in mine)]
         assert [item[1] for item in mine] == edges[:-1] and edges[-1] == length, f"request {request}, {length} tokens: {mine}"
         assert [bool(item[3]) for item in mine] == [len(mine) == 1] * len(mine), f"request {request}: only pieces are merged, {mine}"
-    assert all(start >= stop for _, start, stop, _ in items[first[-1]:]), f"nobody's items would be computed: {items[first[-1]:]}"
+    assert begin[0] == 0 and begin == sorted(begin) and begin[-1] == first[-1], f"not each item is in one program: {begin}"
+    shares = [sum(-(-(stop - start) // module.GRAIN) for _, start, stop, _ in items[one:next_one]) for one, next_one in zip(begin, begin[1:])]
+    equal = max(-(-sum(shares) // len(shares)), module.SHORTEST_SHARE // module.GRAIN)
+    full = sum(shares) // equal
+    assert shares == [equal] * full + [sum(shares) - equal * full] * (full < len(shares)) + [0] * (len(shares) - full - 1), f"unequal shares: {shares}"
 
 
 @given(its_lengths=st.lists(st.one_of(st.sampled_from(BORDERS), st.integers(0, 200_000)), max_size=5 if DEVICE == "cpu" else 300),
@@ -278,7 +285,7 @@ def test_a_long_request_is_shared_out():
 def test_a_plan_serves_many_layers():
     queries, requests = case([300, 0, 20])
     shared = make_plan(requests.seq_lens, 2, 1)
-    with untouched(shared.items, shared.first):
+    with untouched(shared.items, shared.first, shared.begin):
         for seed in range(2):
             queries, requests = case([300, 0, 20], seed=seed)
             check(decode_attention(queries, *requests.arguments, shared), queries, requests)
