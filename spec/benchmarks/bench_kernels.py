@@ -22,8 +22,10 @@ pytestmark = [needs_gpu, pytest.mark.benchmark(timer=STOPWATCH)]
 
 @pytest.fixture(scope="session")
 def clock(request):
-    """The GPU's clock, and in `facts` where and when it ran. Measures the ceilings."""
+    """The GPU's clock, and in `facts` where and when it ran. Measures the ceilings, and that it can be trusted."""
     clock = GpuClock()
+    tenfold = clock.tenfold()
+    assert 8 < tenfold < 12, f"ten times the work took {tenfold:.1f} times as long: is somebody else using this GPU?"
     clock.facts = {"gpu": clock.name, **provenance(), "command": command(), "ceilings": {
         "copy TB/s": clock.ceilings.bytes_per_second / 1e12, "product TFLOP/s": clock.ceilings.flops_per_second / 1e12}}
     if not vllm_kernels.available():

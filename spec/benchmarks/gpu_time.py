@@ -74,6 +74,12 @@ class GpuClock:
         self.sink = torch.empty((), dtype=torch.int64, device="cuda")
         self.ceilings = Ceilings.of(self.name, 2 * COPIED / self.copy_seconds(), 2 * PRODUCT ** 3 / self.product_seconds())
 
+    def tenfold(self) -> float:
+        """How many times as long a launch takes that does ten times as much."""
+        source, target = (torch.ones(1 << 28, dtype=torch.int32, device="cuda") for _ in range(2))
+        few, many = (self._median(lambda size=size: torch.neg(source[:size], out=target[:size])) for size in (25_000_000, 250_000_000))
+        return many / few
+
     def num_sets(self, num_bytes: int, flops: int = 0) -> int:
         """How many launches, and sets of tensors, a replay needs."""
         return max(math.ceil(L2_TIMES * self.l2_bytes / num_bytes), math.ceil(REPLAY_SECONDS / self.ceilings.floor(num_bytes, flops)))

@@ -136,7 +136,7 @@ def dense_attention(queries: torch.Tensor, keys: torch.Tensor, values: torch.Ten
     return torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=seen, scale=scale, enable_gqa=True).transpose(0, 1)
 
 
-def assert_each_as_exact_as_torch(groups, found: torch.Tensor, torchs: torch.Tensor, exact: torch.Tensor) -> None:
+def assert_each_as_exact_as_torch(groups, found: torch.Tensor, torchs: torch.Tensor, exact: torch.Tensor, exponent: float = 0.0) -> None:
     """The rule, with each group of rows made as large as the others (by a power of two, which rounds nothing): a request
     with many tokens has small results, whose errors another's must not hide.
     """
@@ -150,7 +150,7 @@ def assert_each_as_exact_as_torch(groups, found: torch.Tensor, torchs: torch.Ten
         else:
             assert torch.equal(found[rows], exact[rows].to(found.dtype)), "not 0, where all is 0"
     if levelled[0]:
-        assert_as_exact_as_torch(*(torch.cat(each) for each in levelled))
+        assert_as_exact_as_torch(*(torch.cat(each) for each in levelled), exponent)
 
 
 @st.composite
