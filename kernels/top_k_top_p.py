@@ -7,17 +7,19 @@ on a GPU; `v1/sample/ops/topk_topp_sampler.py::apply_top_k_top_p_pytorch`, its r
 tie with the k-th, and of those that tie at p, which ones its sort says.
 
 With `order_key` no two tokens are equal, and a row's cut is one integer: whoever is above stays. It is found in
-five launches that read the logits twice, and read and write them once more:
+five launches that read the logits twice; a sixth reads and writes them once more:
 
-1. `_sample` sorts a small sample of the row, and chooses 8 pivots from it, close to where the cut must be.
-2. `_survey` (the row, in chunks): how many tokens are above each pivot, and with what mass. So the cut is known to lie
-   between two of the pivots, for sure: the sample was only a guess of good ones.
-3. `_gather` (the row, in chunks) copies the tokens between these two, usually a few thousand of 152k, to a buffer.
-4. `_bisect` halves the interval until the cut is found, counting in the buffer. Should the buffer be too small (most logits are
-   equal, say), it counts in the row itself: slowly, but rightly.
-5. `_mask` (the row, in chunks) writes the result.
+1. `_range` looks at a small sample of the row, and lays bins of equal width where the cut may be.
+2. `_histogram` (the row, in chunks) counts the tokens of each bin, and adds up the mass of all, and that of the lowest bin, which has no edge.
+3. `_choose` names the bins that the cut must be in: one if it is by top-k, for their tokens are counted; a few if it is by top-p, for a token
+   weighs no less than one edge of its bin and no more than the other.
+4. `_gather` (the row, in chunks) copies the tokens in these, usually a few thousand of 152k, to a buffer, and adds up the mass above.
+5. `_bisect` halves the interval until the cut is found, counting in the buffer. Should the buffer be too small (most logits are equal, say,
+   or the sample was not like the row), it counts in the row itself: slowly, but rightly.
+6. `_mask` (the row, in chunks) writes the result.
 
-All is counted in a fixed order and in chunks of a fixed size: a row's result depends neither on the rows beside it nor on luck.
+The sample decides how long it takes, and not what comes out. All is counted in a fixed order and in chunks of a fixed size:
+a row's result depends neither on the rows beside it nor on luck.
 """
 import torch
 import triton
@@ -25,14 +27,17 @@ import triton.language as tl
 
 from kernels.greedy import check_logits, order_key, ordered_bits
 
-CHUNK = 8192        # logits a program looks at: a row of 152k is 19 programs
-SAMPLE = 2048       # logits of a row, in runs of RUN, spread evenly
-CAPACITY = 16384    # tokens between the pivots that fit the buffer
-RUN = tl.constexpr(32)
-PIVOTS = tl.constexpr(8)
+CHUNK = 4096        # logits a program looks at: a row of 152k is 38 programs
+SAMPLE = 1024       # logits of a row, in runs of RUN, spread evenly
+BINS = 64           # the more, the fewer tokens to gather; but each bit of a bin's number costs when counting
+CAPACITY = 16384    # tokens that fit the buffer
+RUN = tl.constexpr(8)
+LUCKY = tl.constexpr(8)         # of a sample's best: any of them may by chance weigh more than the others together
+WIDEST = tl.constexpr(1e6)      # range of the bins: some write -1e30 where they mean -inf
 HIGHEST_KEY = tl.constexpr(0x7FFFFFFFFFFFFFFF)
-LOWEST_KEY = tl.constexpr(-0x7FFFFFFFFFFFFFFF)
-LOWEST_FLOAT = tl.constexpr(-3.4e38)    # in place of a maximum of -inf, which would make NaN of all differences
+ALL_STAY = tl.constexpr(-0x7F800001 << 32 | 0xFFFFFFFF)     # the key of a token that is -inf, the first: the cut below all others
+FORBIDDEN = tl.constexpr(-0x800000 << 32)                   # that token as `_gather` packs it
+LOWEST_FLOAT = tl.constexpr(torch.finfo(torch.float32).min)     # in place of a maximum of -inf, which would make NaN of all differences
 
 
 def top_k_top_p_twin(logits: torch.Tensor, k: torch.Tensor | None, p: torch.Tensor | None) -> torch.Tensor:
@@ -51,184 +56,199 @@ def top_k_top_p_twin(logits: torch.Tensor, k: torch.Tensor | None, p: torch.Tens
 
 @triton.jit
 def _asked(ks, ps, row, vocab_size):
-    """What a row asks for: (whether top-k, k, whether top-p, p)."""
+    """What a row asks for: (whether top-k, k, whether top-p, p). The p is more than 0, so that the best token stays."""
     k, p = 0, 1.0
     if ks is not None:
         k = tl.load(ks + row)
     if ps is not None:
-        p = tl.load(ps + row)
+        p = tl.maximum(tl.load(ps + row), 1e-30)
     return (k > 0) & (k < vocab_size), k, p < 1.0, p
 
 
 @triton.jit
-def _cut_below(value):
-    """The cut that keeps exactly what is greater than `value`."""
-    return (ordered_bits(value) << 32) | 0xFFFFFFFF
+def _position(value, ranges, row):
+    """Where a logit lies among the bins: bin i is [i, i + 1). Never falls where the logit grows, however it is rounded."""
+    return (value - tl.load(ranges + row * 2)) * tl.load(ranges + row * 2 + 1)
 
 
 @triton.jit
-def _sample(logits, ks, ps, pivots, row_stride, vocab_size, SAMPLE: tl.constexpr):
+def _range(logits, ks, ps, ranges, row_stride, vocab_size, SAMPLE: tl.constexpr, BINS: tl.constexpr):
     row, index = tl.program_id(0).to(tl.int64), tl.arange(0, SAMPLE)
     by_k, k, by_p, p = _asked(ks, ps, row, vocab_size)
     if by_k | by_p:
         token_id = index // RUN * (vocab_size // (SAMPLE // RUN)) + index % RUN
         value = tl.load(logits + row * row_stride + token_id, mask=token_id < vocab_size, other=float("-inf")).to(tl.float32)
-        value = tl.sort(value, descending=True)
-        # The rank of the cut among the sample, if that were the row; the true one is likely within a few standard deviations.
-        weight = tl.exp(value - tl.maximum(tl.max(value), LOWEST_FLOAT))
-        middle = tl.sum((tl.cumsum(weight) - weight < p * tl.sum(weight)).to(tl.float32))
+        highest, lowest = tl.max(value), tl.min(tl.where(value > float("-inf"), value, float("inf")))
+        highest, lowest = tl.where(highest > float("-inf"), highest, 0.0), tl.where(highest > float("-inf"), lowest, 0.0)
+        ordered = tl.sort(value)
         if by_k:
-            middle = k * (SAMPLE / vocab_size)
-        deviation = tl.sqrt(middle) + 1.0
-        # Ranks of the pivots: 3 and 1 deviations up, 1 and 3 down; and, since a few tokens may have all the mass, 1, 16, 256.
-        j = tl.arange(0, PIVOTS)
-        rank = tl.where(j < 4, middle + deviation * (2 * j - 3), tl.exp2(4.0 * (j - 4)))
-        rank = tl.minimum(tl.maximum(rank, 0.0), SAMPLE - 1.0).to(tl.int32)
-        pivot = tl.max(tl.where(index[None, :] == rank[:, None], value[None, :], float("-inf")), 1)
-        # Above the last is whatever can stay at all.
-        tl.store(pivots + row * PIVOTS + j, tl.where(j == PIVOTS - 1, float("-inf"), pivot))
+            # As a share of the sample, the cut is at k * SAMPLE / vocab_size from the top, hardly twice as far down.
+            rank = (SAMPLE - 1 - tl.minimum(2.0 * k * SAMPLE / vocab_size + 16.0, SAMPLE - 1.0)).to(tl.int32)
+        else:
+            # The cut is above those who together weigh less than what is to go.
+            mass = tl.cumsum(tl.exp(ordered - highest))
+            rank = tl.sum((mass <= (1.0 - p) / 2 * tl.max(tl.where(index < SAMPLE - LUCKY, mass, 0.0))).to(tl.int32)) - 1
+        bottom = tl.max(tl.where(index == rank, ordered, float("-inf")))
+        bottom = tl.maximum(tl.maximum(bottom, lowest), highest - WIDEST)
+        scale = (BINS - 3) / tl.maximum(highest - bottom, 1e-30)    # `bottom` is at 2, `highest` at the last bin
+        tl.store(ranges + row * 2, tl.maximum(bottom - 2.0 / scale, LOWEST_FLOAT))
+        tl.store(ranges + row * 2 + 1, scale)
 
 
 @triton.jit
-def _survey(logits, ks, ps, pivots, counts, masses, highests, row_stride, vocab_size, CHUNK: tl.constexpr):
-    """For one chunk of a row: its highest logit; how many tokens are above each pivot; and their mass, relative to the highest."""
+def _histogram(logits, ks, ps, ranges, counts, highests, masses, row_stride, vocab_size, CHUNK: tl.constexpr, BINS: tl.constexpr):
+    """For one chunk of a row: the tokens in each bin; its highest logit; and, relative to that, its mass and the lowest bin's."""
     row, chunk = tl.program_id(0).to(tl.int64), tl.program_id(1)
     by_k, k, by_p, p = _asked(ks, ps, row, vocab_size)
     if by_k | by_p:
         token_id = chunk * CHUNK + tl.arange(0, CHUNK)
         value = tl.load(logits + row * row_stride + token_id, mask=token_id < vocab_size, other=float("-inf")).to(tl.float32)
-        highest = tl.maximum(tl.max(value), LOWEST_FLOAT)
+        position = _position(value, ranges, row)
+        bin = tl.where(value > float("-inf"), tl.minimum(tl.maximum(position, 1.0), BINS - 1.0), 0.0).to(tl.int32)
         place = row * tl.num_programs(1) + chunk
+        tl.store(counts + place * BINS + tl.arange(0, BINS), tl.histogram(bin, BINS))
+        highest = tl.maximum(tl.max(value), LOWEST_FLOAT)
         tl.store(highests + place, highest)
-        weight = tl.exp(value - highest)
-        for j in range(PIVOTS):
-            above = value > tl.load(pivots + row * PIVOTS + j)
-            tl.store(counts + place * PIVOTS + j, tl.sum(above.to(tl.int32)))
-            if ps is not None:
-                tl.store(masses + place * PIVOTS + j, tl.sum(tl.where(above, weight, 0.0)))
+        if ps is not None:
+            weight = tl.exp(value - highest)
+            tl.store(masses + place * 2, tl.sum(weight))
+            tl.store(masses + place * 2 + 1, tl.sum(tl.where(position < 2.0, weight, 0.0)))
 
 
 @triton.jit
-def _between(ks, ps, pivots, counts, masses, highests, row, vocab_size, num_chunks, CHUNKS: tl.constexpr):
-    """Between which two cuts the row's is, by the survey. By top-k if that is asked for, else by top-p.
+def _choose(ks, ps, ranges, counts, highests, masses, borders, numbers, starts, vocab_size, num_chunks,
+            CHUNKS: tl.constexpr, BINS: tl.constexpr):
+    """One row's bins to look into: from `low` on and below `high`. By top-k if that is asked for, else by top-p.
 
-    Returns the cuts (low, high), the tokens above each, the mass above each and that of the row, the highest logit (to which masses
-    are relative) and, for each chunk, the tokens between. The lowest possible cut keeps all that is not -inf, the highest none.
+    Writes `borders`: low, high, the highest logit, and the mass of the row relative to it; `numbers`: the tokens that are not -inf, those
+    in these bins, and those above; `starts`: for each chunk, how many tokens the chunks before it have in these bins.
     """
-    by_k, k, by_p, p = _asked(ks, ps, row, vocab_size)
-    j, chunk = tl.arange(0, PIVOTS), tl.arange(0, CHUNKS)
-    place = row * num_chunks + chunk
-    there = (chunk < num_chunks)[:, None]
-    chunk_highest = tl.load(highests + place, mask=chunk < num_chunks, other=LOWEST_FLOAT)
-    highest = tl.max(chunk_highest)
-    cut = _cut_below(tl.load(pivots + row * PIVOTS + j))
-    count = tl.load(counts + place[:, None] * PIVOTS + j[None, :], mask=there, other=0)
-    above = tl.sum(count, 0)
-    mass = tl.zeros([PIVOTS], tl.float32)
-    if ps is not None:
-        scale = tl.exp(chunk_highest - highest)
-        mass = tl.sum(tl.load(masses + place[:, None] * PIVOTS + j[None, :], mask=there, other=0.0) * scale[:, None], 0)
-    total = tl.max(mass)
-    enough = tl.where(by_k, above >= k, mass >= _target(p, total)) | (j == PIVOTS - 1)
-    low, high = tl.max(tl.where(enough, cut, LOWEST_KEY)), tl.min(tl.where(enough, _cut_below(highest), cut))
-    above_low, above_high = tl.min(tl.where(enough, above, vocab_size)), tl.max(tl.where(enough, 0, above))
-    mass_low, mass_high = tl.min(tl.where(enough, mass, total)), tl.max(tl.where(enough, 0.0, mass))
-    inside = tl.min(tl.where(enough[None, :], count, vocab_size), 1) - tl.max(tl.where(enough[None, :], 0, count), 1)
-    return low, high, above_low, above_high, mass_low, mass_high, total, highest, inside
-
-
-@triton.jit
-def _target(p, total):
-    """The mass to keep. More than none, so that the best token stays."""
-    return tl.maximum(p * total, 1e-30)
-
-
-@triton.jit
-def _gather(logits, ks, ps, pivots, counts, masses, highests, buffer, row_stride, vocab_size, num_chunks,
-            CHUNK: tl.constexpr, CHUNKS: tl.constexpr, CAPACITY: tl.constexpr, TILE: tl.constexpr):
-    """Copies, as keys, what one chunk has between the cuts. How much the chunks before it have is known, so the order of the ids stays."""
-    # Last chunk first: what the survey read last may still be in the L2 cache. The next to read, `_mask`, begins with the first.
-    row, chunk = tl.program_id(0).to(tl.int64), num_chunks - 1 - tl.program_id(1)
+    row = tl.program_id(0).to(tl.int64)
     by_k, k, by_p, p = _asked(ks, ps, row, vocab_size)
     if by_k | by_p:
-        low, high, above_low, above_high, mass_low, mass_high, total, highest, inside = _between(
-            ks, ps, pivots, counts, masses, highests, row, vocab_size, num_chunks, CHUNKS)
-        mine = tl.sum(tl.where(tl.arange(0, CHUNKS) == chunk, inside, 0))
-        if (above_low - above_high <= CAPACITY) & (mine > 0):
-            start = tl.sum(tl.where(tl.arange(0, CHUNKS) < chunk, inside, 0))
-            for begin in range(0, CHUNK, TILE):
-                token_id = chunk * CHUNK + begin + tl.arange(0, TILE)
-                value = tl.load(logits + row * row_stride + token_id, mask=token_id < vocab_size, other=float("-inf")).to(tl.float32)
-                key = order_key(value, token_id)
-                between = ((key > low) & (key <= high)).to(tl.int32)
-                tl.store(buffer + row * CAPACITY + start + tl.cumsum(between) - 1, key, mask=between == 1)
-                start += tl.sum(between)
+        bin, chunk = tl.arange(0, BINS), tl.arange(0, CHUNKS)
+        place, there = row * num_chunks + chunk, chunk < num_chunks
+        # Who is -inf does not count.
+        count = tl.load(counts + place[:, None] * BINS + bin[None, :], mask=there[:, None] & (bin > 0)[None, :], other=0)
+        number = tl.sum(count, 0)
+        above = tl.cumsum(number, reverse=True)
+        chunk_highest = tl.load(highests + place, mask=there, other=LOWEST_FLOAT)
+        highest, finite, total = tl.max(chunk_highest), tl.max(above), 0.0
+        enough, too_few = above >= tl.minimum(k, finite), bin == BINS
+        if ps is not None:
+            factor = tl.exp(chunk_highest - highest)
+            total = tl.sum(tl.load(masses + place * 2, mask=there, other=0.0) * factor)
+            lowest = tl.sum(tl.load(masses + place * 2 + 1, mask=there, other=0.0) * factor)
+            # A token weighs no less than its bin's lower edge and no more than its upper. A hundredth of a bin is for what was rounded.
+            width = 1.0 / tl.load(ranges + row * 2 + 1)
+            edge = tl.load(ranges + row * 2) - highest + bin * width
+            known = tl.where(bin == 1, lowest, 0.0)
+            least = tl.where(bin > 1, number * tl.exp(tl.minimum(edge - 0.01 * width, 0.0)), known)
+            most = tl.where(bin > 1, number * tl.exp(tl.minimum(edge + 1.01 * width, 0.0)), known)
+            spare = (1.0 - p) * total       # what those may weigh that go
+            enough = tl.where(by_k, enough, (tl.cumsum(most) - most <= spare) | (above == finite))
+            too_few = tl.where(by_k, too_few, tl.cumsum(least) - least > spare)
+        low = tl.maximum(tl.max(tl.where(enough & (number > 0), bin, 1)), 1)     # has a token, however the masses were rounded
+        # For top-p among what top-k leaves, all tokens that are better are needed.
+        high = tl.where(by_k & (by_p == 0), low + 1, tl.maximum(tl.min(tl.where(too_few, bin, BINS)), low + 1))
+        inside = tl.sum(tl.where(((bin >= low) & (bin < high))[None, :], count, 0), 1)
+        tl.store(starts + place, tl.cumsum(inside) - inside, mask=there)
+        tl.store(borders + row * 4, tl.where(low > 1, low.to(tl.float32), float("-inf")))
+        tl.store(borders + row * 4 + 1, tl.where(high < BINS, high.to(tl.float32), float("inf")))
+        tl.store(borders + row * 4 + 2, highest)
+        tl.store(borders + row * 4 + 3, total)
+        tl.store(numbers + row * 3, finite)
+        tl.store(numbers + row * 3 + 1, tl.sum(inside))
+        tl.store(numbers + row * 3 + 2, tl.sum(tl.where(bin >= high, number, 0)))
 
 
 @triton.jit
-def _value(key):
-    """The logit of an `order_key`."""
-    bits = (key >> 32).to(tl.int32)
-    return tl.where(bits < 0, bits ^ 0x7FFFFFFF, bits).to(tl.float32, bitcast=True)
+def _gather(logits, ks, ps, ranges, borders, numbers, starts, masses_above, buffer, row_stride, vocab_size, num_chunks,
+            CHUNK: tl.constexpr, CAPACITY: tl.constexpr, COLUMNS: tl.constexpr):
+    """Copies what one chunk has in the bins that `_choose` named, and adds up the mass above them."""
+    # Last chunk first: what the histogram read last may still be in the L2 cache. The next to read, `_mask`, begins with the first.
+    row, chunk = tl.program_id(0).to(tl.int64), num_chunks - 1 - tl.program_id(1)
+    by_k, k, by_p, p = _asked(ks, ps, row, vocab_size)
+    if (by_k | by_p) & (tl.load(numbers + row * 3 + 1) <= CAPACITY):
+        low, high, highest = tl.load(borders + row * 4), tl.load(borders + row * 4 + 1), tl.load(borders + row * 4 + 2)
+        # A column is one thread's, if it takes the logits one by one: then a scan along it needs no other, and one across all does the rest.
+        # So tokens do not come in the order of their ids, and need not.
+        column, step = tl.arange(0, COLUMNS), tl.arange(0, CHUNK // COLUMNS)
+        token_id = tl.max_contiguous(chunk * CHUNK + column[:, None] + step[None, :] * COLUMNS, [1, 1])
+        value = tl.load(logits + row * row_stride + token_id, mask=token_id < vocab_size, other=float("-inf")).to(tl.float32)
+        position = _position(value, ranges, row)
+        hit = (value > float("-inf")) & (position >= low) & (position < high)
+        number = tl.sum(hit.to(tl.int32), 1)
+        slot = tl.load(starts + row * num_chunks + chunk) + tl.cumsum(number) - number
+        packed = (value.to(tl.int32, bitcast=True).to(tl.int64) << 32) | token_id     # a key is more work, and most would be for nothing
+        tl.store(buffer + row * CAPACITY + (slot[:, None] + tl.cumsum(hit.to(tl.int32), 1) - 1), packed, mask=hit)
+        if ps is not None:
+            mass = tl.where(position >= high, tl.exp(value - highest), 0.0)
+            tl.store(masses_above + row * num_chunks + chunk, tl.sum(tl.sum(mass, 1)))
 
 
 @triton.jit
-def _halve(low, high, above_low, above_high, mass_low, mass_high, by_k, k, target, buffer, row, size, in_buffer, highest,
-           WEIGH: tl.constexpr, TILE: tl.constexpr):
-    """Narrow the interval until there is one token in it, the last to stay: then its lower end is the cut.
+def _halve(low, above_high, mass_high, by_k, k, target, buffer, row, size, in_buffer, highest, WEIGH: tl.constexpr, TILE: tl.constexpr):
+    """Narrow the interval between `low`, below which the cut is not, and `highest`, until there is one token in it, the last to stay: then its
+    lower end is the cut.
 
     Keys differ, so an interval with two tokens in it can be halved. Then the end that moves goes on to the next token: between
     tied tokens and others there is much room. Looks for tokens in the buffer, which has nothing else, or in the row, both
-    of `size`. Returns the cut, how many tokens are above it, and their mass.
+    of `size`. What is above the buffer's, `above_high` and `mass_high`, has been counted. Returns the cut and the mass above it.
     """
-    top, above_top, mass_top = high, above_high, mass_high      # what is above has been counted
+    high, above_top, mass_low = (ordered_bits(highest) << 32) | 0xFFFFFFFF, above_high, mass_high
+    middle, above_low = low, above_high + 2     # to begin with, count those above `low`
     while above_low - above_high > 1:
-        middle = (low & high) + ((low ^ high) >> 1)     # the mean, rounded down: the sum could overflow
         count = tl.zeros([TILE], tl.int32)
         mass = tl.zeros([TILE], tl.float32)
-        next_above, next_below = tl.full([TILE], HIGHEST_KEY, tl.int64), tl.full([TILE], LOWEST_KEY, tl.int64)
+        next_above, next_below = tl.full([TILE], HIGHEST_KEY, tl.int64), tl.full([TILE], ALL_STAY, tl.int64)
         for begin in range(0, size, TILE):
             index = begin + tl.arange(0, TILE)
             if in_buffer:
-                key = tl.load(buffer + index, mask=index < size, other=LOWEST_KEY)
+                packed = tl.load(buffer + index, mask=index < size, other=FORBIDDEN)
+                value, token_id = (packed >> 32).to(tl.int32).to(tl.float32, bitcast=True), packed.to(tl.int32)
             else:
-                key = order_key(tl.load(row + index, mask=index < size, other=float("-inf")).to(tl.float32), index)
-            kept = (key > middle) & (key <= top)
+                value, token_id = tl.load(row + index, mask=index < size, other=float("-inf")).to(tl.float32), index
+            key = order_key(value, token_id)
+            kept = key > middle
             count += kept.to(tl.int32)
             next_above = tl.minimum(next_above, tl.where(kept, key, HIGHEST_KEY))
-            next_below = tl.maximum(next_below, tl.where(key <= middle, key, LOWEST_KEY))
+            next_below = tl.maximum(next_below, tl.where(kept, ALL_STAY, key))
             if WEIGH:
-                mass += tl.where(kept, tl.exp(_value(key) - highest), 0.0)
+                mass += tl.where(kept, tl.exp(value - highest), 0.0)
         above = above_top + tl.sum(count)
-        weight = mass_top + tl.sum(mass)
-        enough = tl.where(by_k, above >= k, weight >= target)
+        weight = mass_high + tl.sum(mass)
+        # The last to stay is one of these, however the masses were rounded.
+        enough = (middle == low) | (above > above_top) & tl.where(by_k, above >= k, weight >= target)
         low, high = tl.where(enough, tl.min(next_above) - 1, low), tl.where(enough, high, tl.max(next_below))
         above_low, above_high = tl.where(enough, above, above_low), tl.where(enough, above_high, above)
         mass_low = tl.where(enough, weight, mass_low)
-    return low, above_low, mass_low
+        middle = (low & high) + ((low ^ high) >> 1)     # the mean, rounded down: the sum could overflow
+    return low, mass_low
 
 
 @triton.jit
-def _bisect(logits, ks, ps, pivots, counts, masses, highests, buffer, cuts, row_stride, vocab_size, num_chunks,
+def _bisect(logits, ks, ps, borders, numbers, masses_above, buffer, cuts, row_stride, vocab_size, num_chunks,
             CHUNKS: tl.constexpr, CAPACITY: tl.constexpr, TILE: tl.constexpr):
     """One row's cut: first by top-k, then, among what that left, by top-p."""
     row = tl.program_id(0).to(tl.int64)
     by_k, k, by_p, p = _asked(ks, ps, row, vocab_size)
-    cut = tl.full([], LOWEST_KEY, tl.int64)     # all stay
+    cut = tl.full([], ALL_STAY, tl.int64)
     if by_k | by_p:
-        low, high, above_low, above_high, mass_low, mass_high, total, highest, inside = _between(
-            ks, ps, pivots, counts, masses, highests, row, vocab_size, num_chunks, CHUNKS)
-        in_buffer = above_low - above_high <= CAPACITY
-        size = tl.where(in_buffer, above_low - above_high, vocab_size)
-        cut, left, mass_left = _halve(low, high, above_low, above_high, mass_low, mass_high, by_k, k, _target(p, total), buffer + row * CAPACITY,
-                                      logits + row * row_stride, size, in_buffer, highest, ps is not None, TILE)
+        finite, size, above_high = tl.load(numbers + row * 3), tl.load(numbers + row * 3 + 1), tl.load(numbers + row * 3 + 2)
+        highest, total, mass_high = tl.load(borders + row * 4 + 2), tl.load(borders + row * 4 + 3), 0.0
+        in_buffer = size <= CAPACITY
+        size, above_high = tl.where(in_buffer, size, vocab_size), tl.where(in_buffer, above_high, 0)
+        buffer += row * CAPACITY
+        logits += row * row_stride
         if ps is not None:
-            if by_k & by_p:
-                in_buffer = in_buffer & (above_high == 0)     # else the best tokens of the row are not in the buffer
-                size = tl.where(in_buffer, size, vocab_size)
-                none, nothing = tl.full([], 0, tl.int32), tl.full([], 0, tl.float32)
-                cut, left, mass_left = _halve(cut, _cut_below(highest), left, none, mass_left, nothing, False, k, _target(p, mass_left),
-                                              buffer + row * CAPACITY, logits + row * row_stride, size, in_buffer, highest, True, TILE)
+            chunk = tl.arange(0, CHUNKS)
+            mass_high = tl.sum(tl.load(masses_above + row * num_chunks + chunk, mask=(chunk < num_chunks) & in_buffer, other=0.0))
+        cut, mass = _halve(cut, above_high, mass_high, by_k, tl.minimum(k, finite), p * total, buffer, logits, size, in_buffer, highest, ps is not None, TILE)
+        if ps is not None:
+            if by_k & by_p:     # then nothing is above the buffer
+                none, nothing = tl.full([], 0, tl.int32), tl.full([], 0.0, tl.float32)
+                cut, mass = _halve(cut, none, nothing, False, k, p * mass, buffer, logits, size, in_buffer, highest, True, TILE)
     tl.store(cuts + row, cut)
 
 
@@ -242,8 +262,8 @@ def _mask(logits, cuts, out, row_stride, out_stride, vocab_size, CHUNK: tl.const
 
 
 def top_k_top_p(logits: torch.Tensor, k: torch.Tensor | None, p: torch.Tensor | None, out: torch.Tensor | None = None, *, chunk: int = CHUNK,
-                sample: int = SAMPLE, capacity: int = CAPACITY, survey_warps: int = 8, gather_tile: int = 2048, gather_warps: int = 8,
-                bisect_tile: int = 2048, bisect_warps: int = 8, mask_chunk: int = 4096, mask_warps: int = 4) -> torch.Tensor:
+                sample: int = SAMPLE, bins: int = BINS, capacity: int = CAPACITY, range_warps: int = 4, histogram_warps: int = 4, choose_warps: int = 4,
+                gather_warps: int = 4, bisect_tile: int = 1024, bisect_warps: int = 4, mask_chunk: int = 4096, mask_warps: int = 4) -> torch.Tensor:
     """`logits` [rows, vocabulary], with -inf for each token that does not stay. Any float type, any row stride, no NaN and no +inf.
 
     `k`: int32 [rows]; 0, or the size of the vocabulary, is off. `p`: float32 [rows]; 1 is off. None is off for all rows. Top-k comes first.
@@ -263,14 +283,16 @@ def top_k_top_p(logits: torch.Tensor, k: torch.Tensor | None, p: torch.Tensor | 
 
     num_chunks = triton.cdiv(vocab_size, chunk)
     chunks = triton.next_power_of_2(num_chunks)
-    pivots, cuts, buffer = empty(PIVOTS.value), empty(dtype=torch.int64), empty(capacity, dtype=torch.int64)
-    survey = empty(num_chunks, PIVOTS.value, dtype=torch.int32), empty(num_chunks, PIVOTS.value), empty(num_chunks)
+    ranges, borders, numbers, buffer, cuts = empty(2), empty(4), empty(3, dtype=torch.int32), empty(capacity, dtype=torch.int64), empty(dtype=torch.int64)
+    histogram = empty(num_chunks, bins, dtype=torch.int32), empty(num_chunks), empty(num_chunks, 2)
+    starts, masses_above = empty(num_chunks, dtype=torch.int32), empty(num_chunks)
     stride = logits.stride(0)
-    _sample[(rows,)](logits, k, p, pivots, stride, vocab_size, SAMPLE=sample, num_warps=8)
-    _survey[(rows, num_chunks)](logits, k, p, pivots, *survey, stride, vocab_size, CHUNK=chunk, num_warps=survey_warps)
-    _gather[(rows, num_chunks)](logits, k, p, pivots, *survey, buffer, stride, vocab_size, num_chunks,
-                                CHUNK=chunk, CHUNKS=chunks, CAPACITY=capacity, TILE=min(chunk, gather_tile), num_warps=gather_warps)
-    _bisect[(rows,)](logits, k, p, pivots, *survey, buffer, cuts, stride, vocab_size, num_chunks,
+    _range[(rows,)](logits, k, p, ranges, stride, vocab_size, SAMPLE=sample, BINS=bins, num_warps=range_warps)
+    _histogram[(rows, num_chunks)](logits, k, p, ranges, *histogram, stride, vocab_size, CHUNK=chunk, BINS=bins, num_warps=histogram_warps)
+    _choose[(rows,)](k, p, ranges, *histogram, borders, numbers, starts, vocab_size, num_chunks, CHUNKS=chunks, BINS=bins, num_warps=choose_warps)
+    _gather[(rows, num_chunks)](logits, k, p, ranges, borders, numbers, starts, masses_above, buffer, stride, vocab_size, num_chunks,
+                                CHUNK=chunk, CAPACITY=capacity, COLUMNS=min(chunk, 32 * gather_warps), num_warps=gather_warps)
+    _bisect[(rows,)](logits, k, p, borders, numbers, masses_above, buffer, cuts, stride, vocab_size, num_chunks,
                      CHUNKS=chunks, CAPACITY=capacity, TILE=bisect_tile, num_warps=bisect_warps)
     _mask[(rows, triton.cdiv(vocab_size, mask_chunk))](logits, cuts, out, stride, out.stride(0), vocab_size, CHUNK=mask_chunk, num_warps=mask_warps)
     return out
