@@ -7,10 +7,11 @@ from impl.parallel_sampling import fan_out
 from impl.request import Request
 from impl.sampling_params import SamplingParams
 from impl.scheduler import PauseState, Scheduler
+from impl.structured_output import Grammar
 
 WITH_TENSORS = {"LLM": "llm", "AsyncLLM": "async_llm"}     # the files they are in
 
-__all__ = ["LLM", "AsyncLLM", "PauseState", "Request", "SamplingParams", "Scheduler", "SchedulerConfig", "SchedulerOutput", "fan_out"]
+__all__ = ["LLM", "AsyncLLM", "Grammar", "PauseState", "Request", "SamplingParams", "Scheduler", "SchedulerConfig", "SchedulerOutput", "fan_out"]
 
 
 def __getattr__(name: str):

@@ -2,6 +2,7 @@
 from dataclasses import replace
 
 from impl.request import Request
+from impl.structured_output import Grammar
 
 
 def fan_out(request: Request) -> list[Request]:
@@ -17,5 +18,6 @@ def fan_out(request: Request) -> list[Request]:
         return [request]
     seeds = [None if params.seed is None else params.seed + index for index in range(params.n)]
     return [Request(f"{index}_{request.request_id}", request.prompt_token_ids, replace(params, n=1, seed=seeds[index]),
-                    priority=request.priority, arrival_time=request.arrival_time, cache_salt=request.cache_salt)
+                    priority=request.priority, arrival_time=request.arrival_time, cache_salt=request.cache_salt,
+                    grammar=Grammar() if request.grammar else None)
             for index in range(params.n)]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from impl.block_hash import extend_hash_chain
 from impl.sampling_params import SamplingParams
+from impl.structured_output import Grammar
 
 
 class RequestStatus(enum.Enum):
@@ -16,6 +17,7 @@ class RequestStatus(enum.Enum):
     FINISHED_STOPPED = "stop"
     FINISHED_LENGTH_CAPPED = "length"
     FINISHED_ABORTED = "abort"
+    FINISHED_ERROR = "error"
 
 
 class Request:
@@ -30,16 +32,18 @@ class Request:
 
     __slots__ = ("request_id", "prompt_token_ids", "sampling_params", "priority", "arrival_time", "cache_salt",
                  "status", "token_ids", "num_prompt_tokens", "num_computed_tokens", "max_tokens", "stop_reason",
-                 "block_hashes", "num_preemptions")
+                 "block_hashes", "num_preemptions", "grammar")
 
     def __init__(self, request_id: str, prompt_token_ids: Sequence[int], sampling_params: SamplingParams = SamplingParams(),
-                 *, priority: int = 0, arrival_time: float | None = None, cache_salt: str | None = None):
+                 *, priority: int = 0, arrival_time: float | None = None, cache_salt: str | None = None,
+                 grammar: Grammar | None = None):
         self.request_id = request_id
         self.prompt_token_ids = tuple(prompt_token_ids)
         self.sampling_params = sampling_params
         self.priority = priority                  # smaller is served first
         self.arrival_time = time.time() if arrival_time is None else arrival_time
         self.cache_salt = cache_salt
+        self.grammar = grammar                    # what its output has to follow
 
         self.status = RequestStatus.WAITING
         self.token_ids = list(prompt_token_ids)   # the prompt, then the output

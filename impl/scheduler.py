@@ -42,6 +42,7 @@ class Scheduler:
         self.pause_state = PauseState.UNPAUSED
         self.finished_req_ids: list[str] = []       # since the last step
         self.preempted_req_ids: list[str] = []      # since the last step
+        self.failed_grammars: list[Request] = []    # seen in this step: they end with it
 
     # Doors
 
@@ -135,6 +136,8 @@ class Scheduler:
             if not new_token_ids:
                 continue
             self._hash_full_blocks(request)
+            if request.grammar and not request.grammar.matcher.accept(new_token_ids):
+                request.status, has_stopped = RequestStatus.FINISHED_ERROR, True
             finish_reason = None
             if has_stopped:
                 finish_reason = request.status.value
@@ -143,7 +146,16 @@ class Scheduler:
             outputs.append(EngineCoreOutput(request.request_id, tuple(new_token_ids), finish_reason, request.stop_reason))
         if stopped:
             self.running = [request for request in self.running if request.status is RequestStatus.RUNNING]
-        return outputs
+        return outputs + self._end_failed_grammars()
+
+    def _end_failed_grammars(self) -> list[EngineCoreOutput]:
+        failed, self.failed_grammars = self.failed_grammars, []
+        ended = [request for request in failed if request.request_id in self.requests]      # nobody has aborted it meanwhile
+        for request in ended:
+            self.waiting.remove(request)
+            request.status = RequestStatus.FINISHED_ERROR
+            self._finish(request)
+        return [EngineCoreOutput(request.request_id, (), request.status.value) for request in ended]
 
     # Parts of a step
 
@@ -190,7 +202,14 @@ class Scheduler:
                     step.note(request.request_id, "gets no tokens: {}", why)
 
     def _schedule_waiting(self, step: "_Step") -> None:
-        """Admit waiting requests in order until one does not fit: nobody overtakes it."""
+        """Admit waiting requests; who cannot start yet, whatever room there is, is passed over and keeps its place."""
+        passed_over: list[Request] = []
+        self._admit_in_order(step, passed_over)
+        for request in reversed(passed_over):
+            self.waiting.put_back(request)
+
+    def _admit_in_order(self, step: "_Step", passed_over: list[Request]) -> None:
+        """Until one does not fit: nobody overtakes it."""
         while self.waiting:
             request = self.waiting.peek()
             num_running = len(self.running)
@@ -202,6 +221,12 @@ class Scheduler:
                 return step.note(request.request_id, "not admitted: admission is paused")
             if num_running >= self.max_active:
                 return step.note(request.request_id, "not admitted: {} of {} seats are taken", num_running, self.max_active)
+            if request.grammar and not request.grammar.is_ready:
+                if request.grammar.error:
+                    self.failed_grammars.append(request)
+                step.note(request.request_id, "not admitted: its grammar {}", "has an error" if request.grammar.error else "is not compiled yet")
+                passed_over.append(self.waiting.pop())
+                continue
 
             computed_blocks = self.block_manager.get_computed_blocks(request)
             num_computed_tokens = len(computed_blocks) * self.config.block_size

@@ -52,7 +52,8 @@ class OurEngine:
 
     def __init__(self, package: ModuleType, workload: Workload):
         self.types = SimpleNamespace(**{name: getattr(package, name, getattr(impl, name)) for name in (
-            "PauseState", "Request", "SamplingParams", "SchedulerConfig", "fan_out")})
+            "Grammar", "PauseState", "Request", "SamplingParams", "SchedulerConfig", "fan_out")})
+        self.grammars: dict[str, tuple[object, PlayedMatcher]] = {}
         config = self.types.SchedulerConfig(**workload.config)
         if workload.engine:
             config.require_pool_for_one_sequence()
@@ -64,10 +65,13 @@ class OurEngine:
             n=spec.n, max_tokens=spec.max_tokens, min_tokens=spec.min_tokens, eos_token_id=EOS, ignore_eos=spec.ignore_eos,
             stop_token_ids=spec.stop_token_ids, prompt_logprobs=spec.prompt_logprobs,
             skip_reading_prefix_cache=spec.skip_reading_prefix_cache)
+        more = {"grammar": self.types.Grammar()} if spec.grammar else {}
         children = self.types.fan_out(self.types.Request(
-            spec.request_id, spec.prompt_token_ids(), params, priority=spec.priority, arrival_time=arrival_time, cache_salt=spec.cache_salt))
+            spec.request_id, spec.prompt_token_ids(), params, priority=spec.priority, arrival_time=arrival_time, cache_salt=spec.cache_salt, **more))
         for child in children:
             self.scheduler.add_request(child)
+            if spec.grammar:
+                self.grammars[child.request_id] = child.grammar, PlayedMatcher(spec.grammar_rejects)
         return [child.request_id for child in children]
 
     def act(self, action: Action) -> bool | None:
@@ -75,6 +79,11 @@ class OurEngine:
             return self.scheduler.abort(action.argument)
         if action.name == "reset_prefix_cache":
             return self.scheduler.reset_prefix_cache(reset_running_requests=action.argument)
+        if action.name == "compiled":
+            grammar, matcher = self.grammars[action.argument]
+            return grammar.compiled(matcher)
+        if action.name == "compile error":
+            return self.grammars[action.argument][0].failed("made to fail by the workload")
         return self.scheduler.set_pause_state(self.types.PauseState(action.argument))
 
     def schedule(self):
@@ -93,6 +102,17 @@ class OurEngine:
     def prefix_cache_stats(self) -> dict[str, int]:
         stats = getattr(self.scheduler.block_manager, "stats", None)
         return asdict(stats) if stats else {}
+
+
+class PlayedMatcher:
+    """A grammar that allows everything, or all up to one token."""
+
+    def __init__(self, rejects: int | None):
+        self.rejects, self.number = rejects, 0
+
+    def accept(self, token_ids) -> bool:
+        self.number += len(token_ids)
+        return self.rejects is None or self.number < self.rejects
 
 
 def state_of(scheduler) -> State:

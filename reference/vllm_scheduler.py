@@ -9,11 +9,13 @@ import json
 import logging
 import os
 import tempfile
+from concurrent.futures import Future
 from dataclasses import asdict
 from importlib import metadata, util
 from types import SimpleNamespace
 
 from impl.outputs import NEW, RESUMED, RUNNING, EngineCoreOutput, ScheduledRequest, SchedulerOutput
+from reference.play import PlayedMatcher
 from reference.trace import State
 from reference.workload import EOS, Action, RequestSpec, Workload
 
@@ -61,7 +63,7 @@ def _vllm():
     logging.getLogger("vllm").setLevel(logging.ERROR)
     import torch
     from vllm.config import CacheConfig, DeviceConfig, ModelConfig, SchedulerConfig, VllmConfig
-    from vllm.sampling_params import SamplingParams
+    from vllm.sampling_params import SamplingParams, StructuredOutputsParams
     from vllm.utils.hashing import sha256
     from vllm.v1.core.kv_cache_utils import get_kv_cache_configs, get_request_block_hasher, init_none_hash
     from vllm.v1.core.sched.interface import PauseState
@@ -148,6 +150,16 @@ class VllmEyes:
                      scheduler.get_kv_cache_usage())
 
 
+class _PlayedGrammar:
+    """What vLLM's structured output manager asks of a compiled grammar. Mirrors `v1/structured_output/backend_types.py::StructuredOutputGrammar`."""
+
+    def __init__(self, matcher: PlayedMatcher):
+        self.matcher = matcher
+
+    def accept_tokens(self, request_id: str, tokens: list[int]) -> bool:
+        return self.matcher.accept(tokens)
+
+
 class VllmEngine:
     """The real scheduler; as the engine builds and feeds it, if the workload says so."""
 
@@ -165,6 +177,7 @@ class VllmEngine:
         self.hasher = (vllm.get_request_block_hasher(block_size, vllm.sha256)
                        if self.config.cache_config.enable_prefix_caching else None)
         self.eyes = VllmEyes(self.scheduler)
+        self.grammars: dict[str, tuple[Future, _PlayedGrammar]] = {}
         self.prefix_cache = dict.fromkeys(("requests", "queries", "hits", "preempted_requests", "preempted_queries",
                                            "preempted_hits"), 0)
 
@@ -174,7 +187,8 @@ class VllmEngine:
         params = vllm.SamplingParams(
             n=spec.n, max_tokens=spec.max_tokens, min_tokens=spec.min_tokens, ignore_eos=spec.ignore_eos,
             stop_token_ids=list(spec.stop_token_ids), prompt_logprobs=spec.prompt_logprobs,
-            skip_reading_prefix_cache=spec.skip_reading_prefix_cache, detokenize=False)
+            skip_reading_prefix_cache=spec.skip_reading_prefix_cache, detokenize=False,
+            structured_outputs=vllm.StructuredOutputsParams(regex=".*") if spec.grammar else None)
         params.update_from_generation_config({}, EOS)
         if self.checks_prompts:
             door = SimpleNamespace(model_config=self.config.model_config, skip_prompt_length_check=False, supports_mm_inputs=False)
@@ -188,9 +202,12 @@ class VllmEngine:
             parent = vllm.ParentRequest(SimpleNamespace(request_id=spec.request_id, external_req_id=spec.request_id, params=params))
             children = [parent.get_child_info(index) for index in range(spec.n)]
         for request_id, child_params in children:
-            self.scheduler.add_request(vllm.Request(
-                request_id, prompt, child_params, None, arrival_time=arrival_time, priority=spec.priority,
-                cache_salt=spec.cache_salt, block_hasher=self.hasher))
+            request = vllm.Request(request_id, prompt, child_params, None, arrival_time=arrival_time, priority=spec.priority,
+                                   cache_salt=spec.cache_salt, block_hasher=self.hasher)
+            self.scheduler.add_request(request)
+            if spec.grammar:    # as `EngineCore.preprocess_add_request` starts it
+                request.structured_output_request.grammar = Future()
+                self.grammars[request_id] = request.structured_output_request._grammar, _PlayedGrammar(PlayedMatcher(spec.grammar_rejects))
         return [request_id for request_id, _ in children]
 
     def act(self, action: Action) -> bool | None:
@@ -199,6 +216,11 @@ class VllmEngine:
             return None
         if action.name == "reset_prefix_cache":
             return self.scheduler.reset_prefix_cache(reset_running_requests=action.argument)
+        if action.name == "compiled":
+            future, grammar = self.grammars[action.argument]
+            return future.set_result(grammar)
+        if action.name == "compile error":
+            return self.grammars[action.argument][0].set_exception(ValueError("made to fail by the workload"))
         states = self.vllm.PauseState
         self.scheduler.set_pause_state({"unpaused": states.UNPAUSED, "new": states.PAUSED_NEW, "all": states.PAUSED_ALL}[action.argument])
         return None

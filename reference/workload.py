@@ -43,6 +43,8 @@ class RequestSpec:
     prompt_logprobs: int | None = None
     skip_reading_prefix_cache: bool | None = None
     says: tuple[tuple[int, int], ...] = ()
+    grammar: bool = False                   # structured output: it waits until `.compiled` says that its grammar is
+    grammar_rejects: int | None = None      # the number of the token, from 1, that the grammar turns out to reject
 
     def prompt_token_ids(self) -> list[int]:
         return [token for label, count in segments(self.prompt) for token in text(label, count)]
@@ -61,7 +63,7 @@ class Action:
     """Something done to the scheduler: before step `at` is scheduled or, if `between`, after, and before its update."""
 
     at: int
-    name: str                   # "abort", "reset_prefix_cache" or "pause"
+    name: str                   # "abort", "reset_prefix_cache", "pause", "compiled" or "compile error"
     argument: str | bool | None = None
     between: bool = False
 
@@ -96,6 +98,10 @@ class Workload:
 
     def unpause(self, *, at: int) -> "Workload":
         return self._act(Action(at, "pause", "unpaused"))
+
+    def compiled(self, request_id: str, *, at: int, error: bool = False, between: bool = False) -> "Workload":
+        """The grammar of a request is compiled by then, or cannot be."""
+        return self._act(Action(at, "compile error" if error else "compiled", request_id, between))
 
     def _act(self, action: Action) -> "Workload":
         return replace(self, actions=self.actions + (action,))
@@ -216,6 +222,8 @@ def _action_source(action: Action) -> str:
         return f".abort({action.argument!r}, at={action.at}{between})"
     if action.name == "reset_prefix_cache":
         return f".reset_prefix_cache(at={action.at}{', running=True' if action.argument else ''}{between})"
+    if action.name.startswith("compile"):
+        return f".compiled({action.argument!r}, at={action.at}{', error=True' if action.name == 'compile error' else ''}{between})"
     if action.argument == "unpaused":
         return f".unpause(at={action.at})"
     return f".pause(at={action.at}{', admission_only=True' if action.argument == 'new' else ''})"

@@ -18,6 +18,9 @@ def events(run: Run) -> Counter:
     if isinstance(run, Generation):
         return +(count + _generated(run))
     count["abort call"] = sum(action.name == "abort" for action in run.workload.actions)    # there may be nobody to abort
+    structured = {spec.request_id for spec in run.workload.requests if spec.grammar}
+    count["grammar wait"] = sum(bool(structured & set(step.scheduled_state.waiting)) for step in run.steps)
+    count["error end"] = sum(output.finish_reason == "error" for step in run.steps for output in step.outputs)
     count["pause"] = sum(action.name == "pause" and action.argument != "unpaused" for action in run.workload.actions)
     return +count
 

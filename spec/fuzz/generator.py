@@ -1,4 +1,5 @@
 """Random workloads: crowded, with shared prefixes, and with everything that can go on."""
+from dataclasses import replace
 from random import Random
 
 from reference.workload import EOS, Workload, workload
@@ -6,8 +7,8 @@ from reference.workload import EOS, Workload, workload
 STOP_TOKEN = 7
 
 
-def random_workload(rng: Random) -> Workload:
-    """A workload in which something happens: about a dozen requests, a pool they do not all fit into."""
+def random_workload(rng: Random, structured: bool = False) -> Workload:
+    """A workload in which something happens: about a dozen requests, a pool they do not all fit into. `structured`: many wait for a grammar."""
     built = random_limits(rng)
     max_model_len = built.config["max_model_len"]
     num_requests, spread = rng.randint(8, 14), rng.choice((0, 5, 20, 30))
@@ -15,6 +16,8 @@ def random_workload(rng: Random) -> Workload:
         built = built.request(**random_request(rng, f"r{number}", max_model_len, rng.randint(0, spread)))
     if rng.random() < 0.1:
         built = bad_request(rng, built)
+    if structured:
+        built = random_grammars(rng, built)
     return random_actions(rng, built, num_requests, spread + 20)
 
 
@@ -97,6 +100,18 @@ def bad_request(rng: Random, built: Workload) -> Workload:
     if rng.random() < 0.3:
         return built.request("bad", 1, max_tokens=None, min_tokens=max_model_len, arrives=last.arrives)
     return built.request("bad", rng.choice((0, max_model_len, max_model_len + 9)), arrives=last.arrives)
+
+
+def random_grammars(rng: Random, built: Workload) -> Workload:
+    """Grammars for half of the requests, compiled soon or late; at most one that cannot be (of several, vLLM tells in the order of a set)."""
+    fails = rng.choice(built.requests).request_id if rng.random() < 0.3 else None
+    for index, spec in enumerate(built.requests):
+        if rng.random() < 0.5 and spec.n == 1:
+            spec = replace(spec, grammar=True, grammar_rejects=rng.randint(1, 9) if rng.random() < 0.1 else None)
+            built = replace(built, requests=built.requests[:index] + (spec,) + built.requests[index + 1:])
+            if spec.request_id != "bad":
+                built = built.compiled(spec.request_id, at=spec.arrives + rng.choice((0, 0, 1, 3, 10)), error=spec.request_id == fails, between=rng.random() < 0.5)
+    return built
 
 
 def random_actions(rng: Random, built: Workload, num_requests: int, horizon: int) -> Workload:

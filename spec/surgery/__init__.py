@@ -1,0 +1,1 @@
+"""Claims about what lies deeper in the real scheduler."""
