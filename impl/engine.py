@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 from impl.checkpoint import end_tokens, find, read_config
 from impl.config import SchedulerConfig
 from impl.errors import DuplicateRequestError, InferLabError, InvalidConfigError
+from impl.grammar_compiler import GrammarCompiler
 from impl.input_processor import InputProcessor, Prompt
 from impl.logprobs import LogprobsMode
 from impl.model_runner import ModelRunner
@@ -23,6 +24,7 @@ from impl.request_output import RequestOutput
 from impl.sampler import Sampled
 from impl.sampling_params import SamplingParams
 from impl.scheduler import Scheduler
+from impl.structured_output import Grammar
 
 
 class Engine:
@@ -42,6 +44,7 @@ class Engine:
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json")) if (folder / "tokenizer.json").exists() else None
         self.input_processor = InputProcessor(self.tokenizer, self.model_config["vocab_size"], max_logprobs,
                                               *end_tokens(folder, self.model_config, self.tokenizer))
+        self.grammar_compiler = GrammarCompiler(self.tokenizer, self.model_config["vocab_size"])
         self.scheduler = Scheduler(config)
         self.model_runner = ModelRunner(loaded, self.model_config, config.num_blocks, config.block_size,
                                         ops.Sampler(logprobs_mode, seed), torch.float8_e4m3fn if kv_cache_dtype == FP8 else None)
@@ -56,14 +59,18 @@ class Engine:
         try:
             text, token_ids = self.input_processor.tokens(prompt)
             params = self.input_processor.params(params)
+            rules = params.structured_outputs and self.grammar_compiler.parse(params.structured_outputs)
         except InferLabError as error:
             raise type(error)(f"request {request_id!r}: {error}") from None
-        children = fan_out(Request(request_id, token_ids, params, priority=priority, cache_salt=cache_salt))
+        children = fan_out(Request(request_id, token_ids, params, priority=priority, cache_salt=cache_salt,
+                                   grammar=Grammar() if rules else None))
         taken = {request_id} & self.output_processor.families.keys() or {child.request_id for child in children} & self.scheduler.requests.keys()
         if taken:
             raise DuplicateRequestError(f"request {min(taken)!r} is already here; choose another id or wait until it has finished")
         for child in children:      # whatever else the scheduler refuses, it refuses the first
             self.scheduler.add_request(child)
+            if rules:
+                self.grammar_compiler.compile(rules, child.grammar, sorted(params.all_stop_token_ids))
         self.output_processor.add(request_id, text, children)
 
     def abort(self, request_id: str) -> list[RequestOutput]:

@@ -48,7 +48,11 @@ class ModelRunner:
         if not done:
             return {}
         rows, sampling = zip(*done)
-        return self.sampler(self.model.compute_logits(hidden[list(rows)]), list(sampling))
+        logits = self.model.compute_logits(hidden[list(rows)])
+        for row, request in enumerate(sampling):
+            if request.grammar:     # before the sampler: also the raw logprobs know nothing of what cannot come
+                request.grammar.matcher.mask(logits[row:row + 1])
+        return self.sampler(logits, list(sampling))
 
     def _follow(self, output: SchedulerOutput) -> None:
         """Bring the block tables up to date."""

@@ -46,6 +46,7 @@ class SamplingParams:
     bad_words: tuple[str, ...] | None = ()
     bad_words_token_ids: tuple[tuple[int, ...], ...] = ()   # of bad_words, filled in by the engine
     logprobs: int | None = None                     # of the most likely tokens at each position; -1: of all
+    structured_outputs: Mapping[str, object] | None = None  # {"json": schema}, or regex, choice or grammar: what the output must follow
 
     stop: tuple[str, ...] | str | None = ()
     include_stop_str_in_output: bool = False

@@ -175,6 +175,8 @@ class OurGenerator:
     def add(self, ask: Ask) -> None:
         prompt = ask.prompt if isinstance(ask.prompt, str) else list(ask.prompt)
         self.engine.add_request(ask.request_id, prompt, self.params(**ask.params), priority=ask.priority)
+        if ask.params.get("structured_outputs"):    # how fast a grammar is compiled is nobody's decision
+            self.engine.grammar_compiler.finish()
 
     def abort(self, request_id: str) -> None:
         self.engine.abort(request_id)

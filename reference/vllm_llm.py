@@ -8,6 +8,7 @@ import inspect
 import logging
 import os
 import re
+from concurrent.futures import Future, wait
 from dataclasses import fields
 
 from impl.request_output import CompletionOutput, Logprob, RequestOutput
@@ -80,6 +81,14 @@ def _params(params: SamplingParams):
                                      for name, value in named.items() if name in known and value not in ((), {}, None)})
 
 
+def _sampling_params(params: dict):
+    """vLLM's, of an ask's: of the kinds of structured output it makes an object."""
+    if rules := params.get("structured_outputs"):
+        from vllm.sampling_params import StructuredOutputsParams
+        params = params | {"structured_outputs": StructuredOutputsParams(**rules)}
+    return _vllm().SamplingParams(**params)
+
+
 class VllmGenerator:
     """Raises what vLLM raises."""
 
@@ -92,7 +101,9 @@ class VllmGenerator:
 
     def add(self, ask: Ask) -> None:
         prompt = ask.prompt if isinstance(ask.prompt, str) else {"prompt_token_ids": list(ask.prompt)}
-        self.engine.add_request(ask.request_id, prompt, _vllm().SamplingParams(**ask.params), priority=ask.priority)
+        self.engine.add_request(ask.request_id, prompt, _sampling_params(ask.params), priority=ask.priority)
+        wait([asked._grammar for request in self.scheduler.requests.values()    # how fast a grammar is compiled is nobody's decision
+              if (asked := request.structured_output_request) and isinstance(asked._grammar, Future)])
 
     def abort(self, request_id: str) -> None:
         self.engine.abort_request([request_id])

@@ -459,6 +459,29 @@ ENDS = [
            "self.num_output_tokens > self.max_tokens"),
 ]
 
+GRAMMARS = [
+    Mutant("a-grammar-holds-up-the-queue",
+           "Who waits for a grammar blocks the head of the queue, and one large schema stops everybody behind it.",
+           "scheduler.py",
+           "                passed_over.append(self.waiting.pop())\n                continue",
+           "                return"),
+    Mutant("passed-over-to-the-end",
+           "Who was passed over queues up anew behind those who came later, and starves as long as they keep coming.",
+           "scheduler.py",
+           "        for request in reversed(passed_over):\n            self.waiting.put_back(request)",
+           "        for request in passed_over:\n            self.waiting.add(request)"),
+    Mutant("broken-grammars-wait-for-ever",
+           "A grammar that cannot be compiled is never told apart from one that is not compiled yet: the request hangs.",
+           "scheduler.py",
+           "if request.grammar.error:\n                    self.failed_grammars.append(request)",
+           "if False:\n                    self.failed_grammars.append(request)"),
+    Mutant("rejected-and-gone-on",
+           "A token that breaks the grammar is noticed by nobody, and the request goes on beyond what can be parsed.",
+           "scheduler.py",
+           "request.status, has_stopped = RequestStatus.FINISHED_ERROR, True",
+           "pass"),
+]
+
 LIMITS = [
     Mutant("seats-without-tokens",
            "More seats than tokens in a step are allowed, so that some of the running requests can never get one.",
@@ -484,4 +507,4 @@ LIMITS = [
            "usable = self.num_blocks"),
 ]
 
-MUTANTS = [*BLOCKS, *PREFIX_CACHE, *PREEMPTION, *PRIORITY, *ADMISSION, *CHUNKS, *ENDS, *LIMITS]
+MUTANTS = [*BLOCKS, *PREFIX_CACHE, *PREEMPTION, *PRIORITY, *ADMISSION, *CHUNKS, *ENDS, *GRAMMARS, *LIMITS]
