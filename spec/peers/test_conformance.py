@@ -48,6 +48,14 @@ def test_a_sentence_may_be_true_where_the_decisions_differ():
     assert (finding(all_end, engine=impl).outcome, finding(all_end, engine=impl).same) == (Outcome.TRUE, True)
 
 
+def test_decisions_are_the_same_only_in_all_workloads_of_a_claim():
+    alone = workload(num_blocks=6, enable_prefix_caching=False, enable_chunked_prefill=False).request("a", prompt=3, max_tokens=1)
+    claim = Claim("A sentence.", (alone, CROWDED), ("finish",), "file::name", lambda first, second: None)
+    theirs = [run_of(impl, alone), run_of(impl)]
+    other = run_of(impl.naive)
+    assert weigh(claim, theirs, theirs).same and not weigh(claim, [theirs[0], other], theirs).same and not weigh(claim, [theirs[0], theirs[1]], [theirs[0], other]).same
+
+
 def test_a_misconception_has_to_be_false_of_an_engine_too():
     found = finding(nobody_is_preempted, misconception=True)
     assert found.outcome is Outcome.FALSE and found.why == "the misconception is true of it"

@@ -49,6 +49,12 @@ def test_a_preemption_is_paid_for_by_hand():
         mean_wait=14.0, longest_wait=14, longest_gap=10)    # b: 14, 2, then 1 for `a` and 9 of its own
 
 
+def test_an_empty_step_costs_nothing():
+    late = workload(num_blocks=9, enable_chunked_prefill=False).request("a", prompt=4, max_tokens=1).request("b", prompt=5, arrives=7, max_tokens=1)
+    cost = figures(run_of(ON_DEMAND, late))
+    assert (cost.steps, cost.mean_wait, cost.longest_wait, cost.longest_gap) == (2, 4.5, 5, 0)
+
+
 def test_who_is_not_served_is_seen():
     """Slabs of 4 blocks in a pool of 3: the naive engine waits for ever, the old one refuses."""
     asked = workload(num_blocks=4, max_model_len=16).request("a", prompt=4, max_tokens=12)

@@ -132,6 +132,13 @@ def test_what_cannot_be_served_is_refused_by_name(prompt, max_tokens, error, say
     assert not scheduler.waiting and not scheduler.schedule().scheduled
 
 
+def test_a_prompt_needs_room_for_a_token():
+    scheduler = impl.static_batching.Scheduler(SchedulerConfig(num_blocks=9, block_size=4, max_model_len=8))
+    scheduler.add_request(Request("a", range(3, 10)))
+    with pytest.raises(PromptTooLongError, match="shorten it to 7"):
+        scheduler.add_request(Request("b", range(3, 11)))
+
+
 def test_ids_are_checked():
     scheduler = impl.static_batching.Scheduler(SchedulerConfig(num_blocks=9, block_size=4, max_model_len=16))
     scheduler.add_request(Request("a", [5]))
