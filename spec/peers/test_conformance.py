@@ -1,4 +1,5 @@
 """The conformance table: each outcome where it belongs, impl beside vLLM, and a broken engine found out."""
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -14,6 +15,7 @@ import impl.static_batching
 from reference.choose import Reference
 from reference.play import OurEngine, play
 from reference.workload import workload
+from reports import peers_page
 from spec.bench.claim import Claim
 from spec.bench.known_divergences import KNOWN_DIVERGENCES
 from spec.museum.load import load
@@ -154,6 +156,15 @@ def test_why_says_what_an_engine_does_not_keep(capsys):
             "                             not true of it: the misconception is true of it") in told
 
 
+def test_the_page_shows_the_same_tables(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(peers_page, "PAGE", tmp_path / "peers.html")
+    assert main(["--page"]) == 0
+    shown, told = (tmp_path / "peers.html").read_text(), capsys.readouterr().out
+    cells = re.findall(r'<td class="number">(.*?)</td>', shown)
+    assert {"0 / 17", "12 of 12", "109.0"} <= set(cells) and all(cell in told for cell in cells)
+    assert "<script" not in peers_page.page("<script>", {"<script>": [["", "<script>"], ["<script>", "<script>"]]})
+
+
 def test_a_table_for_a_terminal_and_for_a_readme():
     rows = [["", "a long head", "b"], ["x", "1", "22"]]
     assert plain(rows, width=6) == "   a long\n     head   b\nx       1  22"
@@ -165,4 +176,4 @@ def test_neither_vllm_nor_torch_is_needed():
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     widest = max(map(len, done.stdout.splitlines()))
-    assert widest <= 110 and "scheduler/static_batching" in done.stdout
+    assert widest <= 125 and "scheduler/static_batching" in done.stdout
