@@ -19,7 +19,7 @@ PYTEST  = $(PY) -m pytest
 FUZZ    = $(PY) -m spec.fuzz --workloads $(N) $(if $(SEED),--seed $(SEED))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup spec test test-recorded record fuzz museum coverage bench bench-page report live progress log drills export browser doctor lint-workflows clean
+.PHONY: help setup spec test test-recorded record fuzz museum peers coverage bench bench-page report live progress log drills export browser doctor lint-workflows clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ coverage: $(ENV) ## branch coverage of impl under the fuzzer: N=20000
 
 museum: $(ENV) ## real bugs put into impl: each must make a claim fail
 	@$(PY) -m spec.museum
+
+peers: $(ENV) ## other engines beside vLLM, claim by claim, and what each of its ideas buys: ARGS='--why my_engine'
+	@$(PY) -m spec.peers $(ARGS)
 
 bench: $(ENV) ## our speed against vLLM's, and a page of it beside earlier runs
 	@mkdir -p reports/runs
