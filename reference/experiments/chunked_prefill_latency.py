@@ -14,12 +14,12 @@ WHOLE = 1 << 14     # a budget that no step here can use up
 THRESHOLDS = [16, 32, 64, 128, 256, 512, 1024, 2048]
 
 
-def interrupted(num_prompts: int = 1, prompt: int = PROMPT, **limits) -> Workload:
-    """`DECODING` requests that decode, and prompts that arrive while they do."""
+def interrupted(num_prompts: int = 1, prompt: int = PROMPT, decodes: int = 1200, **limits) -> Workload:
+    """`DECODING` requests that decode so many tokens, and prompts that arrive while they do."""
     asked = workload(num_blocks=4096, block_size=16, max_model_len=4096, max_num_seqs=16, max_steps=20_000,
                      **({"max_num_batched_tokens": WHOLE} | limits))
     for number in range(DECODING):
-        asked = asked.request(f"d{number}", prompt=4, max_tokens=1200, ignore_eos=True)
+        asked = asked.request(f"d{number}", prompt=4, max_tokens=decodes, ignore_eos=True)
     for number in range(num_prompts):
         asked = asked.request(f"long{number}", prompt=prompt, max_tokens=1, arrives=ARRIVES)
     return asked

@@ -17,17 +17,17 @@ PREFIXES = [15, 16, 31, 32, 64, 128, 256, 512, 1024]
 ORDERS = ("one group after the other", "the groups in turn", "at random")
 
 
-def served(order: str, num_blocks: int, prefix: int = PREFIX) -> Workload:
-    """`PER_GROUP` requests in each of `GROUPS`, with `prefix` tokens in common and `OWN` of their own, in this order."""
+def served(order: str, num_blocks: int, prefix: int = PREFIX, per_group: int = PER_GROUP) -> Workload:
+    """`per_group` requests in each of `GROUPS`, with `prefix` tokens in common and `OWN` of their own, in this order."""
     asked = workload(num_blocks=num_blocks, block_size=BLOCK_SIZE, max_num_batched_tokens=4096, max_num_seqs=2, max_model_len=2048, max_steps=20_000)
-    for group, number in arranged(order):
+    for group, number in arranged(order, per_group):
         asked = asked.request(f"g{group}r{number}", prompt=f"system{group}:{prefix} g{group}r{number}:{OWN}", max_tokens=OUTPUT, ignore_eos=True)
     return asked
 
 
-def arranged(order: str) -> list[tuple[int, int]]:
+def arranged(order: str, per_group: int) -> list[tuple[int, int]]:
     """(group, number) of all requests, in an order of `ORDERS`."""
-    grouped = [(group, number) for group in range(GROUPS) for number in range(PER_GROUP)]
+    grouped = [(group, number) for group in range(GROUPS) for number in range(per_group)]
     if order == ORDERS[0]:
         return grouped
     if order == ORDERS[1]:
@@ -41,9 +41,9 @@ def hit_rate(run: Run) -> float:
     return run.prefix_cache["hits"] / run.prefix_cache["queries"]
 
 
-def best_hit_rate(prefix: int) -> float:
+def best_hit_rate(prefix: int, per_group: int = PER_GROUP) -> float:
     """If nothing were ever evicted: all but the first of each group find the whole blocks of the prefix."""
-    return (PER_GROUP - 1) / PER_GROUP * (prefix // BLOCK_SIZE * BLOCK_SIZE) / (prefix + OWN)
+    return (per_group - 1) / per_group * (prefix // BLOCK_SIZE * BLOCK_SIZE) / (prefix + OWN)
 
 
 def blocks_until_its_turn(prefix: int = PREFIX) -> int:
