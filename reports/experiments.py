@@ -72,7 +72,7 @@ def page(records: list[dict]) -> str:
     return Template(read["experiments.html"]).substitute(
         hashes=" ".join(f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" for script in scripts),
         style=read["vendor/uPlot.min.css"] + read["benchmarks.css"] + read["experiments.css"], uplot=scripts[0], script=scripts[1],
-        contents="".join(f'<li><a href="#{number}">{text(record["experiment"])}</a></li>' for number, record in enumerate(records)),
+        contents="".join(f'<li><a href="#{number}">{text(_name(record))}</a></li>' for number, record in enumerate(records)),
         sections="".join(_section(record, number) for number, record in enumerate(records)), data=plots)
 
 
@@ -83,12 +83,17 @@ def _section(record: dict, number: int) -> str:
             f'<div class="plots">{figures}</div>{tables}</section>')
 
 
+def _name(record: dict) -> str:
+    return " on ".join(filter(None, (record["experiment"], record.get("device"))))
+
+
 def _made(record: dict) -> str:
     """Which experiment, on what, when, and where to read on."""
     versions = [f"{name} {version}" for name, version in record.get("versions", {}).items() if version]
     machine = [str(value) for value in record.get("machine", {}).values() if value]
     name = record["experiment"]
-    return " · ".join([str(record.get("started", ""))[:16].replace("T", " "), *versions, *machine, f"what it means: reference/experiments/{name}.md"])
+    told = [str(record.get("started", ""))[:16].replace("T", " "), *versions, *machine, record.get("device") or "", f"what it means: reference/experiments/{name}.md"]
+    return " · ".join(filter(None, told))
 
 
 def _figure(plot: dict, place: str) -> str:

@@ -178,9 +178,7 @@ CPU_BEYOND = Case("the process itself beyond the share", "a share of 256 MiB, le
 
 
 def _compare_cpu_space(shape: Shape, known: dict, seen: dict) -> Rows:
-    words = seen.get("words", "")
-    return [("wanted", 100_000 * GIB, gib(words, r"requested memory for kv \(([\d.]+) GiB\)")),
-            ("free at the start", seen["before"]["free"], gib(words, r"\(([\d.]+)/[\d.]+ GiB\) on kv cache"))]
+    return [("wanted", 100_000 * GIB, gib(seen.get("words", ""), r"requested memory for kv \(([\d.]+) GiB\)"))]
 
 
 CPU_SPACE = Case("VLLM_CPU_KVCACHE_SPACE beyond the host", "VLLM_CPU_KVCACHE_SPACE=100000",
@@ -190,7 +188,8 @@ CPU_SPACE = Case("VLLM_CPU_KVCACHE_SPACE beyond the host", "VLLM_CPU_KVCACHE_SPA
 
 def _compare_cpu_before(shape: Shape, known: dict, seen: dict) -> Rows:
     words, total = seen.get("words", ""), seen["before"]["total"]
-    return [("free at the start", seen["alone"]["free"] - GIB, gib(words, r"\(([\d.]+)/[\d.]+ GiB\) on startup")),
+    # What others leave of a host's memory moves while vLLM is imported: seen, and not foretold.
+    return [("free at the start", None, gib(words, r"\(([\d.]+)/[\d.]+ GiB\) on startup")),
             ("wanted", seen["utilization"] * total, gib(words, r"utilization \([\d.e-]+, ([\d.]+) GiB\)"))]
 
 

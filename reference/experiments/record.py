@@ -1,6 +1,6 @@
 """The record of an experiment: one file of plain data, which `python -m reports.experiments` shows.
 
-    {"format": 1, "experiment": "preemption_storm", "question": "…", "started": …, "seconds": …, "machine": {…}, "versions": {…},
+    {"format": 1, "experiment": "preemption_storm", "device": "", "question": "…", "started": …, "seconds": …, "machine": {…}, "versions": {…},
      "tables": [{"title": "…", "columns": ["pool", …], "rows": [[64, …], …]}],
      "plots": [{"title": "…", "x": "pool [blocks]", "y": "recomputed tokens", "values": [64, …],
                 "series": [{"label": "no cache", "engine": "impl", "values": [0, …]}]}]}
@@ -31,6 +31,7 @@ class Record:
 
     experiment: str
     question: str
+    device: str = ""        # "cpu" or "cuda", where an experiment has a record of each
     tables: list[dict] = field(default_factory=list)
     plots: list[dict] = field(default_factory=list)
     began: float = field(default_factory=perf_counter)
@@ -49,10 +50,10 @@ class Record:
         self.plots.append({"title": title, "x": x, "y": y, "values": values, "series": series, "log": log})
 
     def write(self, folder: Path) -> Path:
-        """Write it as `folder/experiment-NAME.json`, over an earlier one."""
+        """Write it as `folder/experiment-NAME.json` or `-NAME-DEVICE.json`, over an earlier one."""
         folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"experiment-{self.experiment}.json"
-        told = {"format": FORMAT, "experiment": self.experiment, "question": self.question, "started": self.started,
+        path = folder / f"experiment-{self.experiment}{self.device and f'-{self.device}'}.json"
+        told = {"format": FORMAT, "experiment": self.experiment, "device": self.device, "question": self.question, "started": self.started,
                 "seconds": round(perf_counter() - self.began, 1), "machine": machine(), "versions": versions(),
                 "tables": self.tables, "plots": self.plots}
         path.write_text(json.dumps(told, indent=1) + "\n", encoding="ascii")

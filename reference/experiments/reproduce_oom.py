@@ -32,7 +32,8 @@ def main() -> None:
     asked = parser.parse_args()
     if not installed_version():
         raise SystemExit("this asks the real vLLM, and none is installed here: 'make setup' installs it")
-    record, device = Record("reproduce_oom", __doc__.splitlines()[0]), installed_device()
+    device = installed_device()
+    record = Record("reproduce_oom", __doc__.splitlines()[0], device)
     shape, cases = (Shape(), oom_cases.ON_GPU) if device == "cuda" else (oom_cases.SMALL, oom_cases.ON_CPU)
     each, all_of_them = (asked.each or 75, asked.all or 225) if device == "cuda" else (asked.each or 300, asked.all or 1200)
     asked.out.mkdir(parents=True, exist_ok=True)

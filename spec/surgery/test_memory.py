@@ -7,7 +7,8 @@ import pytest
 
 from reference.experiments import memory
 from reference.experiments.memory import Shape
-from reference.experiments.reproduce_oom import ALLOWED
+from reference.experiments.oom_cases import GUESSED, ON_CPU, ON_GPU
+from reference.experiments.reproduce_oom import ALLOWED, outcome
 from reference.trace import REFUSED
 from reference.workload import workload
 from spec.bench import claim
@@ -58,3 +59,36 @@ def test_what_was_expected_was_seen(path):
     assert not far, f"explain it in reference/experiments/reproduce_oom.md, or correct the arithmetic in memory.py: {far}"
     otherwise = [row[0] for row in words["rows"] if row[2] != "as expected"]
     assert not otherwise, f"these did not end as they were meant to: {otherwise}"
+
+
+# What a GPU's cases tell, in vLLM's and torch's words, with the numbers of a card of 80 GiB; they run on a GPU only.
+MIB, GIB = 1 << 20, 1 << 30
+CARD = {"free": 79 * GIB, "total": 80 * GIB}
+KNOWN = {"libraries": 300 * MIB, "context": GIB}
+TOLD = {
+    "healthy": {"ended": "built", "weights": memory.weights(Shape()), "peak_activation_memory": memory.activation_peak(Shape(), 65_536), "cache": 37 * GIB,
+                "num_blocks": 21_650},
+    "pool too small for one sequence": {"words": "(4.38 GiB KV cache is needed, which is larger than the available KV cache memory (1.0 GiB). Based on the "
+                                                 "available memory, the estimated maximum model length is 9344. To serve at least one request"},
+    "weights and activations beyond the share": {"words": "No available memory for the cache blocks.", "utilization": 0.025, "cache": -GIB,
+                                                 "total_consumed": 1485 * MIB, "peak_activation_memory": 1664 * MIB},
+    "another process, before the start": {"words": "Free memory on device cuda:0 (58.1/80.0 GiB) on startup is less than desired GPU memory utilization "
+                                                   "(0.92, 73.6 GiB)."},
+    "another process, after the measuring": {"error": "OutOfMemoryError", "words": "CUDA out of memory. Tried to allocate 38.46 GiB. GPU 0 has"},
+    "activations beyond the device": {"error": "OutOfMemoryError", "words": "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has"},
+    "graphs counted in": {"ended": "built", "cudagraph_memory_estimate": 200 * MIB, "graphs": 204 * MIB},
+    "graphs not counted in": {"error": "AcceleratorError", "words": "CUDA error: out of memory", "cudagraph_memory_estimate": 200 * MIB, "peak_activation_memory": 20 * MIB}}
+
+
+@pytest.mark.parametrize("case", ON_GPU, ids=lambda case: case.name)
+def test_a_case_of_a_gpu_reads_what_its_process_tells(case):
+    told = outcome(case, Shape(), KNOWN, {"ended": "refused", "before": CARD, "alone": CARD} | TOLD[case.name])
+    assert told["verdict"] == "as expected", told
+    assert all(None not in row for row in told["rows"]) or case.name == "graphs not counted in"
+    wrong = outcome(case, Shape(), KNOWN, {"ended": "built" if case.words else "refused", "before": CARD, "alone": CARD})
+    assert wrong["verdict"] == "OTHERWISE", "a case that did not end as it was meant to is to be called so"
+
+
+@pytest.mark.parametrize("case", [*ON_GPU, *ON_CPU], ids=lambda case: case.name)
+def test_a_case_can_be_asked_when_the_healthy_run_has_failed(case):
+    assert json.loads(json.dumps(case.ask(Shape(), GUESSED)))["llm"]["max_num_seqs"] >= 16
