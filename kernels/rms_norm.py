@@ -138,10 +138,10 @@ def flops(rows: int, size: int, residual: bool = False) -> int:
 
 
 def _tile(size: int, rows_per_program: int | None, num_warps: int | None) -> dict[str, int]:
-    """What a program does: whole rows, at least 2,048 numbers; 8 a thread, which are one 16-byte load of bfloat16, as long as there are threads."""
+    """What a program does: whole rows, at least 2,048 numbers, with few warps: many small programs on a multiprocessor keep more loads on their way."""
     columns = triton.next_power_of_2(size)
     rows = rows_per_program or max(1, 2048 // columns)
-    return {"ROWS": rows, "COLUMNS": columns, "num_warps": num_warps or min(max(rows * columns // 256, 1), 8 if rows * columns <= 8192 else 16)}
+    return {"ROWS": rows, "COLUMNS": columns, "num_warps": num_warps or min(max(rows * columns // 2048, 2), 16)}
 
 
 def _as_rows(x: torch.Tensor) -> torch.Tensor:

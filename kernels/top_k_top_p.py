@@ -66,9 +66,9 @@ def _asked(ks, ps, row, vocab_size):
 
 
 @triton.jit
-def _position(value, ranges, row):
-    """Where a logit lies among the bins: bin i is [i, i + 1). Never falls where the logit grows, however it is rounded."""
-    return (value - tl.load(ranges + row * 2)) * tl.load(ranges + row * 2 + 1)
+def _position(value, ranges, row, BINS: tl.constexpr):
+    """Where a logit lies among the bins: bin i is [i, i + 1), but the first, 1, has all below, too. Never falls where the logit grows."""
+    return tl.minimum((value - tl.load(ranges + row * 2)) * tl.load(ranges + row * 2 + 1), BINS - 1.0)
 
 
 @triton.jit
@@ -103,16 +103,17 @@ def _histogram(logits, ks, ps, ranges, counts, highests, masses, row_stride, voc
     if by_k | by_p:
         token_id = chunk * CHUNK + tl.arange(0, CHUNK)
         value = tl.load(logits + row * row_stride + token_id, mask=token_id < vocab_size, other=float("-inf")).to(tl.float32)
-        position = _position(value, ranges, row)
-        bin = tl.where(value > float("-inf"), tl.minimum(tl.maximum(position, 1.0), BINS - 1.0), 0.0).to(tl.int32)
+        position = _position(value, ranges, row, BINS)
+        bin = tl.where(value > float("-inf"), tl.maximum(position, 1.0), 0.0).to(tl.int32)
         place = row * tl.num_programs(1) + chunk
         tl.store(counts + place * BINS + tl.arange(0, BINS), tl.histogram(bin, BINS))
         highest = tl.maximum(tl.max(value), LOWEST_FLOAT)
         tl.store(highests + place, highest)
         if ps is not None:
-            weight = tl.exp(value - highest)
-            tl.store(masses + place * 2, tl.sum(weight))
-            tl.store(masses + place * 2 + 1, tl.sum(tl.where(position < 2.0, weight, 0.0)))
+            if by_k == 0:       # else only what top-k leaves has a mass
+                weight = tl.exp(value - highest)
+                tl.store(masses + place * 2, tl.sum(weight))
+                tl.store(masses + place * 2 + 1, tl.sum(tl.where(position < 2.0, weight, 0.0)))
 
 
 @triton.jit
@@ -120,7 +121,7 @@ def _choose(ks, ps, ranges, counts, highests, masses, borders, numbers, starts, 
             CHUNKS: tl.constexpr, BINS: tl.constexpr):
     """One row's bins to look into: from `low` on and below `high`. By top-k if that is asked for, else by top-p.
 
-    Writes `borders`: low, high, the highest logit, and the mass of the row relative to it; `numbers`: the tokens that are not -inf, those
+    Writes `borders`: low, high, the highest logit, and the mass of the row relative to it, unless by top-k; `numbers`: the tokens that are not -inf, those
     in these bins, and those above; `starts`: for each chunk, how many tokens the chunks before it have in these bins.
     """
     row = tl.program_id(0).to(tl.int64)
@@ -136,7 +137,7 @@ def _choose(ks, ps, ranges, counts, highests, masses, borders, numbers, starts, 
         highest, finite, total = tl.max(chunk_highest), tl.max(above), 0.0
         enough, too_few = above >= tl.minimum(k, finite), bin == BINS
         if ps is not None:
-            factor = tl.exp(chunk_highest - highest)
+            factor, there = tl.exp(chunk_highest - highest), there & (by_k == 0)
             total = tl.sum(tl.load(masses + place * 2, mask=there, other=0.0) * factor)
             lowest = tl.sum(tl.load(masses + place * 2 + 1, mask=there, other=0.0) * factor)
             # A token weighs no less than its bin's lower edge and no more than its upper. A hundredth of a bin is for what was rounded.
@@ -152,9 +153,9 @@ def _choose(ks, ps, ranges, counts, highests, masses, borders, numbers, starts, 
         # For top-p among what top-k leaves, all tokens that are better are needed.
         high = tl.where(by_k & (by_p == 0), low + 1, tl.maximum(tl.min(tl.where(too_few, bin, BINS)), low + 1))
         inside = tl.sum(tl.where(((bin >= low) & (bin < high))[None, :], count, 0), 1)
-        tl.store(starts + place, tl.cumsum(inside) - inside, mask=there)
+        tl.store(starts + place, tl.cumsum(inside) - inside, mask=chunk < num_chunks)
         tl.store(borders + row * 4, tl.where(low > 1, low.to(tl.float32), float("-inf")))
-        tl.store(borders + row * 4 + 1, tl.where(high < BINS, high.to(tl.float32), float("inf")))
+        tl.store(borders + row * 4 + 1, high.to(tl.float32))
         tl.store(borders + row * 4 + 2, highest)
         tl.store(borders + row * 4 + 3, total)
         tl.store(numbers + row * 3, finite)
@@ -164,7 +165,7 @@ def _choose(ks, ps, ranges, counts, highests, masses, borders, numbers, starts, 
 
 @triton.jit
 def _gather(logits, ks, ps, ranges, borders, numbers, starts, masses_above, buffer, row_stride, vocab_size, num_chunks,
-            CHUNK: tl.constexpr, CAPACITY: tl.constexpr, COLUMNS: tl.constexpr):
+            CHUNK: tl.constexpr, BINS: tl.constexpr, CAPACITY: tl.constexpr, COLUMNS: tl.constexpr):
     """Copies what one chunk has in the bins that `_choose` named, and adds up the mass above them."""
     # Last chunk first: what the histogram read last may still be in the L2 cache. The next to read, `_mask`, begins with the first.
     row, chunk = tl.program_id(0).to(tl.int64), num_chunks - 1 - tl.program_id(1)
@@ -176,15 +177,16 @@ def _gather(logits, ks, ps, ranges, borders, numbers, starts, masses_above, buff
         column, step = tl.arange(0, COLUMNS), tl.arange(0, CHUNK // COLUMNS)
         token_id = tl.max_contiguous(chunk * CHUNK + column[:, None] + step[None, :] * COLUMNS, [1, 1])
         value = tl.load(logits + row * row_stride + token_id, mask=token_id < vocab_size, other=float("-inf")).to(tl.float32)
-        position = _position(value, ranges, row)
+        position = _position(value, ranges, row, BINS)
         hit = (value > float("-inf")) & (position >= low) & (position < high)
         number = tl.sum(hit.to(tl.int32), 1)
         slot = tl.load(starts + row * num_chunks + chunk) + tl.cumsum(number) - number
         packed = (value.to(tl.int32, bitcast=True).to(tl.int64) << 32) | token_id     # a key is more work, and most would be for nothing
         tl.store(buffer + row * CAPACITY + (slot[:, None] + tl.cumsum(hit.to(tl.int32), 1) - 1), packed, mask=hit)
         if ps is not None:
-            mass = tl.where(position >= high, tl.exp(value - highest), 0.0)
-            tl.store(masses_above + row * num_chunks + chunk, tl.sum(tl.sum(mass, 1)))
+            if high < BINS:
+                mass = tl.where(position >= high, tl.exp(value - highest), 0.0)
+                tl.store(masses_above + row * num_chunks + chunk, tl.sum(tl.sum(mass, 1)))
 
 
 @triton.jit
@@ -243,7 +245,7 @@ def _bisect(logits, ks, ps, borders, numbers, masses_above, buffer, cuts, row_st
         logits += row * row_stride
         if ps is not None:
             chunk = tl.arange(0, CHUNKS)
-            mass_high = tl.sum(tl.load(masses_above + row * num_chunks + chunk, mask=(chunk < num_chunks) & in_buffer, other=0.0))
+            mass_high = tl.sum(tl.load(masses_above + row * num_chunks + chunk, mask=(chunk < num_chunks) & (above_high > 0), other=0.0))
         cut, mass = _halve(cut, above_high, mass_high, by_k, tl.minimum(k, finite), p * total, buffer, logits, size, in_buffer, highest, ps is not None, TILE)
         if ps is not None:
             if by_k & by_p:     # then nothing is above the buffer
@@ -291,7 +293,7 @@ def top_k_top_p(logits: torch.Tensor, k: torch.Tensor | None, p: torch.Tensor | 
     _histogram[(rows, num_chunks)](logits, k, p, ranges, *histogram, stride, vocab_size, CHUNK=chunk, BINS=bins, num_warps=histogram_warps)
     _choose[(rows,)](k, p, ranges, *histogram, borders, numbers, starts, vocab_size, num_chunks, CHUNKS=chunks, BINS=bins, num_warps=choose_warps)
     _gather[(rows, num_chunks)](logits, k, p, ranges, borders, numbers, starts, masses_above, buffer, stride, vocab_size, num_chunks,
-                                CHUNK=chunk, CAPACITY=capacity, COLUMNS=min(chunk, 32 * gather_warps), num_warps=gather_warps)
+                                CHUNK=chunk, BINS=bins, CAPACITY=capacity, COLUMNS=min(chunk, 32 * gather_warps), num_warps=gather_warps)
     _bisect[(rows,)](logits, k, p, borders, numbers, masses_above, buffer, cuts, stride, vocab_size, num_chunks,
                      CHUNKS=chunks, CAPACITY=capacity, TILE=bisect_tile, num_warps=bisect_warps)
     _mask[(rows, triton.cdiv(vocab_size, mask_chunk))](logits, cuts, out, stride, out.stride(0), vocab_size, CHUNK=mask_chunk, num_warps=mask_warps)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from impl.logits_processors import keep_top_k, keep_top_p
+from kernels import top_k_top_p as module
 from kernels.top_k_top_p import bytes_min, top_k_top_p, top_k_top_p_twin
 from reference import vllm_kernels
 from spec.kernels.caches import examples
@@ -14,16 +15,37 @@ from spec.kernels.exactness import DEVICE, captured, each_dtype, needs_gpu, pois
 
 NEVER = float("-inf")
 # Small enough that a row of 70 has chunks, and does not fit the buffer.
-SMALL = dict(chunk=32, sample=32, bins=32, capacity=16, bisect_tile=128, mask_chunk=64)
+SMALL = dict(chunk=32, sample=32, bins=32, capacity=16, gather_warps=1, bisect_tile=128, mask_chunk=64)
+SEEN = [*range(8), *range(17, 25), *range(34, 42), *range(51, 59)]      # the sample of a row of 70
 FULL = (256, 151_936)
+
+
+def with_peaks(shape: tuple[int, int]) -> torch.Tensor:
+    """One token has about 60 % of the mass, another about 20 %."""
+    logits = torch.randn(shape)
+    for token_id, share in ((-1, 0.6), (shape[1] // 3, 0.2)):
+        logits[:, token_id] = torch.tensor(shape[1] * 1.65 * share / 0.2).log()
+    return logits
+
+
+def all_but_one_forbidden(shape: tuple[int, int]) -> torch.Tensor:
+    return torch.full(shape, NEVER).scatter(1, torch.randint(shape[1], (shape[0], 1)), -7.0)
+
+
 KINDS = {
     "normal": lambda shape: torch.randn(shape) * 2,
     "flat": lambda shape: torch.randn(shape) / 100,
+    "heavy tail": lambda shape: torch.randn(shape) * 3,
+    "heavier tail": lambda shape: torch.randn(shape) * 10,
     "peaked": lambda shape: torch.randn(shape) * 20,
+    "two peaks": with_peaks,
     "tied": lambda shape: torch.randn(shape).round(),
     "all equal": lambda shape: torch.full(shape, -2.5),
     "mostly forbidden": lambda shape: torch.randn(shape).masked_fill(torch.rand(shape) < 0.9, NEVER),
+    "all but one forbidden": all_but_one_forbidden,
     "all forbidden": lambda shape: torch.full(shape, NEVER),
+    "forbidden with a number": lambda shape: torch.randn(shape).masked_fill(torch.rand(shape) < 0.7, torch.finfo(torch.float16).min),
+    "of all sizes": lambda shape: torch.randn(shape) / torch.randn(shape).abs().clamp(min=1e-3),
     "ascending": lambda shape: torch.arange(shape[1]).float().expand(shape) / 8 - 4,    # by id: a sample is not like the row
     "both zeros": lambda shape: torch.where(torch.rand(shape) < 0.5, 0.0, -0.0),
 }
@@ -52,12 +74,12 @@ def assert_kept(result: torch.Tensor, logits: torch.Tensor, k: torch.Tensor | No
 
 
 @each_dtype
-@examples(on_cpu=16, on_gpu=400)
-@given(rows=st.integers(0, 2), vocabulary=st.sampled_from([1, 2, 31, 32, 33, 70]), margin=st.sampled_from([3, 16]),
-       kind=st.sampled_from(sorted(KINDS)), k=st.one_of(st.none(), st.lists(st.integers(0, 71), min_size=2, max_size=2)),
+@examples(on_cpu=12, on_gpu=400)
+@given(rows=st.integers(0, 2), sizes=st.sampled_from([dict(chunk=32, bins=32), dict(chunk=64, bins=8)]), vocabulary=st.sampled_from([1, 2, 31, 32, 33, 70]),
+       margin=st.sampled_from([3, 16]), kind=st.sampled_from(sorted(KINDS)), k=st.one_of(st.none(), st.lists(st.integers(0, 71), min_size=2, max_size=2)),
        p=st.one_of(st.none(), st.lists(st.sampled_from([0.0, 1e-6, 0.1, 0.5, 0.9, 0.999, 1.0]), min_size=2, max_size=2)),
        in_place=st.booleans(), seed=st.integers(0, 2**31))
-def test_the_rule_is_kept_and_nothing_else_is_touched(dtype, rows, vocabulary, margin, kind, k, p, in_place, seed):
+def test_the_rule_is_kept_and_nothing_else_is_touched(dtype, rows, sizes, vocabulary, margin, kind, k, p, in_place, seed):
     torch.manual_seed(seed)
     memory, out_memory = (poisoned(rows + 2, vocabulary + 2 * margin, dtype=dtype) for _ in range(2))
     logits, out = memory[1:-1, margin:-margin], out_memory[1:-1, margin:-margin]
@@ -66,7 +88,7 @@ def test_the_rule_is_kept_and_nothing_else_is_touched(dtype, rows, vocabulary, m
     k = None if k is None else torch.tensor(k[:rows], dtype=torch.int32, device=DEVICE)
     p = None if p is None else torch.tensor(p[:rows], device=DEVICE)
     target = logits if in_place else out
-    assert top_k_top_p(logits, k, p, target, **SMALL) is target
+    assert top_k_top_p(logits, k, p, target, **{**SMALL, **sizes}) is target
     assert_kept(target, before, k, p)
     if not in_place:
         assert torch.equal(logits, before)
@@ -118,6 +140,22 @@ def test_chunks_with_other_highest_logits_are_weighed_alike():
     assert kept[0].nonzero().flatten().tolist() == [*range(32, 49)]
 
 
+@pytest.fixture
+def numbers(monkeypatch) -> list[torch.Tensor]:
+    """What `_choose` found in each call, by row: tokens that are not -inf, those in the bins that it names, which must fit the buffer, those above."""
+    seen, kernel = [], module._bisect
+
+    class Watched:
+        def __getitem__(self, grid):
+            def launch(*arguments, **sizes):
+                seen.append(dict(zip(kernel.arg_names, arguments))["numbers"])
+                kernel[grid](*arguments, **sizes)
+            return launch
+
+    monkeypatch.setattr(module, "_bisect", Watched())
+    return seen
+
+
 @pytest.mark.parametrize("kind", ["normal", "tied"])
 def test_a_row_that_does_not_fit_the_buffer_is_cut_at_the_same_place(kind):
     torch.manual_seed(1)
@@ -125,6 +163,48 @@ def test_a_row_that_does_not_fit_the_buffer_is_cut_at_the_same_place(kind):
     k, p = torch.tensor([50, 0], dtype=torch.int32, device=DEVICE), torch.tensor([0.7, 0.95], device=DEVICE)
     tight, wide = (top_k_top_p(logits, k, p, **{**SMALL, "capacity": capacity}) for capacity in (1, 128))
     assert torch.equal(tight, wide)
+
+
+@pytest.mark.parametrize("unseen", [5.0, -5.0])
+def test_a_sample_that_is_not_like_the_row_costs_time_alone(numbers, unseen):
+    torch.manual_seed(2)
+    logits = torch.randn(3, 70) / 10 + unseen
+    logits[:, SEEN] -= unseen
+    logits = logits.to(DEVICE)
+    k, p = torch.tensor([0, 60, 20], dtype=torch.int32, device=DEVICE), torch.tensor([0.7, 1.0, 0.9], device=DEVICE)
+    assert_kept(top_k_top_p(logits, k, p, **SMALL), logits, k, p)
+    assert numbers[0][:, 1].max() > SMALL["capacity"], "all fitted the buffer"
+
+
+@pytest.mark.parametrize("kind", ["heavy tail", "two peaks", "all but one forbidden"])
+def test_few_tokens_are_in_question(numbers, kind):
+    torch.manual_seed(3)
+    logits = KINDS[kind]((3, 2000)).to(DEVICE)
+    k, p = torch.tensor([50, 0, 0], dtype=torch.int32, device=DEVICE), torch.tensor([0.9, 0.95, 0.5], device=DEVICE)
+    assert_kept(top_k_top_p(logits, k, p, chunk=1024, sample=64), logits, k, p)
+    assert (numbers[0][:, 1] < 200).all(), numbers[0]
+
+
+def test_a_buffer_full_to_the_last_slot(numbers):
+    logits, k = torch.arange(64.0, device=DEVICE).repeat(2, 1), torch.tensor([16, 17], dtype=torch.int32, device=DEVICE)
+    p = torch.full((2,), 0.9999, device=DEVICE)
+    assert_kept(top_k_top_p(logits, k, p, **{**SMALL, "bins": 128}), logits, k, p)
+    assert numbers[0][:, 1].tolist() == [16, 17]
+
+
+@pytest.mark.parametrize("high", [3e38, 1e-38])
+def test_logits_of_any_size(high):
+    torch.manual_seed(4)
+    logits = (torch.rand(3, 70, device=DEVICE) * 2 - 1) * high      # differences may be too large for a float32
+    k, p = torch.tensor([1, 40, 0], dtype=torch.int32, device=DEVICE), torch.tensor([1.0, 0.999, 0.5], device=DEVICE)
+    assert_kept(top_k_top_p(logits, k, p, **{**SMALL, "capacity": 128}), logits, k, p)
+
+
+@pytest.mark.parametrize("p", [1e-6, 1 - 2**-24])
+def test_a_token_stays_and_none_too_many_however_masses_are_rounded(p):
+    torch.manual_seed(5)
+    logits, ps = KINDS["heavier tail"]((4, 70)).to(DEVICE), torch.full((4,), p, device=DEVICE)
+    assert_kept(top_k_top_p(logits, None, ps, **{**SMALL, "capacity": 128}), logits, None, ps)
 
 
 def test_who_asks_for_nothing_gets_everything():
