@@ -1,6 +1,7 @@
 """`python -m reports.perfetto [RUNFILE]`: a run for ui.perfetto.dev or chrome://tracing, of either engine or of both.
 
-A torch profile may be put beside it (`--profile`). The two have no clock in common: both begin at 0.
+A torch profile may be put beside it (`--profile`). If it has a mark called "step 0", as those of
+`reference.experiments.capture_timeline` have, it is moved to where that step began; else both begin at 0.
 """
 import argparse
 import gzip
@@ -66,7 +67,7 @@ def trace(run: Run, claim: str | None = None, number: int | None = None, side: s
                          "time": "as measured" if is_measured(timeline) else "not measured: one step is drawn as 1 ms"}
     if profile:
         events += _beside(_profile(profile), first_pid=len(timelines) + 1)
-        about |= {"profile": f"{profile.name}, moved to begin at 0: it has no clock in common with the steps"}
+        about |= {"profile": f"{profile.name}, moved to begin at 0, or so that its mark 'step 0' lies at the first step"}
     return {"traceEvents": events, "displayTimeUnit": "ms", "otherData": {"made by": "InferLab", "run file": run.path.name, **about, **engines}}
 
 
@@ -148,11 +149,15 @@ def _profile(path: Path) -> list[dict]:
 
 def _beside(events: list[dict], first_pid: int) -> list[dict]:
     """A profile's events with process ids that nobody has, each process and thread named as it was."""
-    start = min((event["ts"] for event in events if "ts" in event and event["ph"] != "M"), default=0)
+    begun = [event for event in events if "ts" in event and event["ph"] != "M"]
+    marks = [event["ts"] for event in begun if event.get("name") == "step 0" and event.get("cat") == "user_annotation"]
+    start = min(marks or [event["ts"] for event in begun], default=0)
     pids: dict = {}
     tids: dict = {}
     moved, named = [], {(event["name"], event["pid"], event.get("tid")) for event in events if event["ph"] == "M"}
     for event in events:
+        if "ts" in event and event["ph"] != "M" and event["ts"] < start:    # before the first step
+            continue
         pid, tid = event["pid"], event.get("tid", 0)
         new = pids.setdefault(pid, first_pid + len(pids))
         thread = tids.setdefault((pid, tid), tid if isinstance(tid, int) else 1_000_000 + len(tids))

@@ -40,6 +40,17 @@ def test_a_profile_stands_beside_the_engines(tmp_path, packed):
     assert {event["args"]["name"] for event in added if event["name"] == "process_name"} == {"python", "profile: 2", "profile: Spans", "profile: "}
 
 
+def test_a_profile_with_a_mark_is_put_where_the_first_step_began(tmp_path):
+    """What was before the mark is left out: it belongs to no step, and would lie before the beginning."""
+    path = tmp_path / "profile.json"
+    mark = {"ph": "X", "cat": "user_annotation", "name": "step 0", "pid": 1, "tid": 1, "ts": 7e12 + 7, "dur": 9}
+    path.write_text(json.dumps({"traceEvents": [*PROFILE, mark]}))
+    document = perfetto.trace(run_file(tmp_path, claim("a", beside(*both(CROWDED)))), profile=path)
+    check(named_tracks(document))
+    added = [event for event in document["traceEvents"] if event["pid"] > 2 and event["ph"] == "X"]
+    assert [(event["name"], event["ts"]) for event in added] == [("gemm", 1), ("step 0", 0)]
+
+
 @pytest.mark.parametrize("text", ["", "[1, 2]", "{}", '{"traceEvents": 3}', '{"traceEvents": []}', "<html>"])
 def test_a_file_that_is_no_profile_is_called_so(tmp_path, text):
     path = tmp_path / "profile.json"

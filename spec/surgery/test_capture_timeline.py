@@ -1,0 +1,40 @@
+"""A real run, its decisions and its kernels on one clock. The whole experiment: `python -m reference.experiments.capture_timeline`."""
+import pytest
+
+from reports import perfetto
+from reports.run_file import read
+
+
+def test_the_steps_and_the_kernels_are_captured_together(tmp_path):
+    pytest.importorskip("torch", reason="a profile needs torch, and there is none here: 'make setup' installs it")
+    from reference.experiments import capture_timeline
+    some, profile, run_file = capture_timeline.asked(), tmp_path / "profile.json.gz", tmp_path / "timeline.jsonl"
+    run, steps = capture_timeline.captured("impl", some, profile)
+    capture_timeline.write_run_file(run_file, run, steps)
+    assert len(steps) == len(run.steps) > 30 and all(step["execute"] > 0 for step in steps)
+    events = perfetto.trace(read(run_file), profile=profile)["traceEvents"]
+    lanes = {event["name"] for event in events if event.get("cat") == "step"}
+    marks = {event["name"]: event["ts"] for event in events if event.get("cat") == "user_annotation" and event["name"].startswith("step ")}
+    assert lanes == set(marks) == {f"step {number}" for number in range(len(steps))} and marks["step 0"] == 0
+    products = [event["ts"] for event in events if event["name"] == "aten::mm"]
+    assert sum(ts >= marks["step 1"] for ts in products) > len(steps), "the kernels lie within the steps"
+
+
+def test_the_clock_is_taken_off_again():
+    pytest.importorskip("torch", reason="a clock marks a profile, and there is no torch here: 'make setup' installs it")
+    from reference.experiments.capture_timeline import Clock
+
+    class Engine:
+        def schedule(self): return "decided"
+        def update_from_output(self): return "updated"
+        def execute(self): return "computed"
+        def step(self): return [self.schedule(), self.execute(), self.update_from_output()]
+        def close(self): self.closed = True
+
+    engine = Engine()
+    clock = Clock(engine, engine, engine, "execute")
+    assert clock.step() == ["decided", "computed", "updated"] and len(clock.steps) == 1
+    clock.close()
+    before = dict(clock.steps[0])
+    engine.step()
+    assert engine.closed and clock.steps == [before], "what runs afterwards is nobody's step"
