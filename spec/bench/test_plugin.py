@@ -51,14 +51,14 @@ def test_broken(run):
 '''
 
 
-def lab(folder: Path, claims: str, *args: str, ci: str = "") -> tuple[int, str]:
-    """Exit code and output of pytest on a file of claims."""
+def lab(folder: Path, claims: str, *args: str, ci: str = "", stdin: str = "") -> tuple[int, str]:
+    """Exit code and output of pytest on a file of claims, to which somebody types `stdin`."""
     (folder / "test_claims.py").write_text(claims)
     (folder / "pytest.ini").write_text("[pytest]\n")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     environment |= {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "CI": ci}
-    done = subprocess.run([sys.executable, "-m", "pytest", "-p", "spec.bench.plugin", "-p", "reports.plugin", "-p", "no:cacheprovider",
-                           "--reference=recorded", *args], cwd=folder, env=environment, capture_output=True, text=True, timeout=180)
+    plugins = ["-p", "spec.bench.plugin", "-p", "spec.bench.surgery", "-p", "reports.plugin", "-p", "no:cacheprovider"]
+    done = subprocess.run([sys.executable, "-m", "pytest", *plugins, "--reference=recorded", *args], cwd=folder, env=environment, input=stdin, capture_output=True, text=True, timeout=180)
     return done.returncode, done.stdout + done.stderr
 
 
