@@ -57,10 +57,16 @@ def _find(source: str, folder: Path) -> ast.AST | None:
     path = folder / file
     if not path.is_file():
         return None
-    node: ast.AST | None = ast.parse(path.read_text())
+    node: ast.AST | None = _parsed(path)
     for part in filter(None, name.split(".")):
         node = node and next((child for child in ast.iter_child_nodes(node) if part in _names(child)), None)
     return node
+
+
+@functools.cache
+def _parsed(path: Path) -> ast.Module:
+    """Each file once: vLLM's are long."""
+    return ast.parse(path.read_text())
 
 
 def _names(node: ast.AST) -> list[str]:
