@@ -152,6 +152,11 @@ def concepts_of(vllm: str, about: Iterable[str] = ()) -> list[Concept]:
     return [*found, *(concept for concept in CONCEPTS if events & set(concept.about) and concept not in found)]
 
 
+def map_as_data() -> list[dict]:
+    """The map as plain data, by theme, for whoever shows it without this room: the reports."""
+    return [{"theme": theme, "concepts": [concept._asdict() for concept in concepts]} for theme, concepts in THEMES.items()]
+
+
 def table() -> str:
     """The map in Markdown, a table for each theme."""
     return "\n\n".join(f"### {theme.capitalize()}\n\n{_rows(concepts)}" for theme, concepts in THEMES.items())

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from reference.concepts import CONCEPTS, THEMES
+from reports.run_file import read
+
 ROOT = Path(__file__).parents[2]
 HEAD = '''
 from spec.bench import claim, workload
@@ -104,6 +107,14 @@ def test_a_package_without_the_doors_is_named(tmp_path):
 def test_the_header_says_who_answers(tmp_path):
     _, told = lab(tmp_path, TRUE)
     assert "inferlab: impl against vLLM 0.32.0, reference recorded" in told and "recorded 20" in told
+
+
+def test_the_run_file_has_the_concept_map_and_each_claim_its_concepts(tmp_path):
+    lab(tmp_path, TRUE.replace('"finish"', '"length"'))
+    run = read(next(tmp_path.glob("reports/runs/*.jsonl")))
+    assert [theme["theme"] for theme in run.concepts] == list(THEMES)
+    assert [concept["vllm"] for theme in run.concepts for concept in theme["concepts"]] == [concept.vllm for concept in CONCEPTS]
+    assert [claim["concepts"] for claim in run.claims] == [["a step's decision", "stopping"]]
 
 
 def test_what_is_recorded_needs_no_vllm_though_it_may_be_here(tmp_path):
