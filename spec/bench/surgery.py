@@ -7,6 +7,7 @@ Both ask the real vLLM (`--reference=live` goes without saying), in this process
 so does one with a model, whose requests have vLLM's own ids then: yours with a suffix.
 """
 import argparse
+import os
 from bdb import BdbQuit
 
 import pytest
@@ -39,6 +40,8 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"{asked} looks into the real vLLM while it works: leave out --reference={option.reference}")
     if not installed_version():
         raise pytest.UsageError(f"{asked} looks into the real vLLM, and none is installed: run 'make spec' once")
+    if option.break_at is not None and os.environ.get("PYTHONBREAKPOINT") == "0":
+        raise pytest.UsageError(f"{asked} stops with breakpoint(), and PYTHONBREAKPOINT=0 switches that off: unset it")
     option.reference = "live"
     config.pluginmanager.register(Surgeon(config), "inferlab-surgeon")
 
@@ -99,7 +102,10 @@ class Surgeon:
 
 
 def stop_inside(schedule, *arguments):
-    """Call vLLM's `schedule`, stopped at its door: the debugger stops at what happens next, and that is the call."""
+    """Call vLLM's `schedule`, stopped at its door: the debugger stops at what happens next, and that is the call.
+
+    (In Python 3.13 and later pdb stops one instruction earlier, here: `s` goes in.)
+    """
     try:
         return (breakpoint(), schedule(*arguments))[1]      # on one line, or the debugger would stop at the next one here
     except (pytest.exit.Exception, BdbQuit) as quit:

@@ -114,6 +114,13 @@ def test_where_there_is_nothing_to_open_it_says_so(monkeypatch, options, install
     assert words in str(refusal.value)
 
 
+def test_a_breakpoint_that_is_switched_off_is_said(monkeypatch):
+    monkeypatch.setattr(surgery, "installed_version", lambda: "0.32.0")
+    monkeypatch.setenv("PYTHONBREAKPOINT", "0")
+    with pytest.raises(pytest.UsageError, match="PYTHONBREAKPOINT=0 switches that off: unset it"):
+        surgery.pytest_configure(SimpleNamespace(option=SimpleNamespace(break_at=1, watch=[], reference="auto")))
+
+
 @pytest.mark.parametrize("quit", [BdbQuit(), pytest.exit.Exception("Quitting debugger")], ids=["pdb", "pytest"])
 def test_who_quits_in_the_debugger_quits(monkeypatch, quit):
     """The player notes errors as the engine's own; this is none."""
