@@ -61,7 +61,8 @@ def lab(folder: Path, claims: str, *args: str, ci: str = "", stdin: str = "") ->
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     environment |= {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "CI": ci}
     plugins = ["-p", "spec.bench.plugin", "-p", "spec.bench.surgery", "-p", "reports.plugin", "-p", "no:cacheprovider"]
-    done = subprocess.run([sys.executable, "-m", "pytest", *plugins, "--reference=recorded", *args], cwd=folder, env=environment, input=stdin, capture_output=True, text=True, timeout=180)
+    done = subprocess.run([sys.executable, "-m", "pytest", *plugins, "--reference=recorded", *args], cwd=folder, env=environment,
+                          input=stdin, capture_output=True, text=True, timeout=180)
     return done.returncode, done.stdout + done.stderr
 
 

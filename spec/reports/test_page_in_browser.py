@@ -169,7 +169,8 @@ def test_from_a_claim_to_its_concept_and_back(victim):
     victim.click(f"{OPEN} .facts a:text-is('preemption')")
     victim.wait_for_selector(".concept[open] summary:focus")
     assert victim.locator(".concept[open]").count() == 1 and victim.url.endswith("#concept=preemption")
-    assert victim.inner_text(".concept[open] summary").split()[:3] == ["preemption", "impl/scheduler.py::Scheduler._preempt", "v1/core/sched/scheduler.py::Scheduler._preempt_request"]
+    assert victim.inner_text(".concept[open] summary").split()[:3] == [
+        "preemption", "impl/scheduler.py::Scheduler._preempt", "v1/core/sched/scheduler.py::Scheduler._preempt_request"]
     assert 'python -m spec explain "preemption"' in victim.inner_text(".concept[open] pre")
     about = [claim for claim in real_runs.run().claims if "preemption" in claim["concepts"]]
     assert victim.locator(".concept[open] li").count() == len(about) > 10
