@@ -1,9 +1,11 @@
 """Which reference answers: the real vLLM here and now, or a recording of it."""
 import datetime
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 from reference import cassette
+from reference.instruments import Instruments
 from reference.play import play
 from reference.prompts import Prompts
 from reference.trace import Run
@@ -40,6 +42,7 @@ class Reference:
     mode: str = "auto"
     server: str | None = None       # the socket of the process that holds the real LLM; None: this one does
     device: str = "cpu"             # where the real LLM computes
+    instruments: Instruments | None = None      # what is put on the real scheduler while a claim is asked of it
     answers: dict[str, Answer] = field(default_factory=dict)
 
     @property
@@ -71,14 +74,14 @@ class Reference:
             raise NoReference(f"--reference={self.mode} needs vLLM, and none is installed: run 'make spec' once, "
                               "or use --reference=recorded")
 
-    def live(self, workload: Workload | Prompts) -> Run:
-        """What the real vLLM does with a workload, here and now."""
+    def live(self, workload: Workload | Prompts, attach: Callable[[object], None] | None = None) -> Run:
+        """What the real vLLM does with a workload, here and now. `attach` is called with its scheduler; it needs the engine in this process."""
         if not isinstance(workload, Prompts):
-            return play(workload, VllmEngine, "vllm")
+            return play(workload, partial(VllmEngine, attach=attach), "vllm")
         if self.server:
             return ask_server(self.server, workload)
         from reference.vllm_llm import vllm_generation     # sets the environment of the process up for a whole engine
-        return vllm_generation(workload)
+        return vllm_generation(workload, attach)
 
     def _ask(self, workload: Workload) -> Answer:
         if self.mode in ("auto", "recorded"):
@@ -90,7 +93,9 @@ class Reference:
                                   "with vLLM installed ('make spec'), '--reference=record' records it")
         if self.mode == "record" and isinstance(workload, Prompts) and self.device != "cpu":
             raise NoReference("what a model says is recorded with vLLM's build for CPUs ('LAB=cpu make setup'), and the one here is for GPUs")
-        run = self.live(workload)
+        watched: list[dict[str, str]] = []
+        run = self.live(workload, self.instruments and partial(self.instruments.attach, watched=watched))
+        run.watched = watched
         if self.mode == "record":
             cassette.save(run, self.version)
         return Answer(run, "live", self.version, datetime.date.today().isoformat(), self.device)

@@ -1,50 +1,98 @@
 """The concept map: what a thing is called here, and where vLLM has it.
 
-`python -m reference.concepts` prints it as the table of the README.
+`python -m reference.concepts` prints it as the tables of the README; `python -m spec explain NAME` shows both sources of one.
 """
+from collections.abc import Iterable
 from typing import NamedTuple
 
 
 class Concept(NamedTuple):
     name: str
-    ours: str       # file::name, from the top of this repository
-    vllm: str       # file::name, from vLLM's package folder
+    ours: str                       # file::name, from the top of this repository
+    vllm: str                       # file::name, from vLLM's package folder
+    about: tuple[str, ...] = ()     # events of spec/bench/events.py in which it is seen at work
+    also: tuple[str, ...] = ()      # where vLLM does part of it
 
 
-CONCEPTS = [
+SCHEDULING = [
     Concept("request", "impl/request.py::Request", "v1/request.py::Request"),
     Concept("request status", "impl/request.py::RequestStatus", "v1/request.py::RequestStatus"),
-    Concept("sampling parameters", "impl/sampling_params.py::SamplingParams", "sampling_params.py::SamplingParams"),
-    Concept("stopping", "impl/request.py::Request.check_stop", "v1/core/sched/utils.py::check_stop"),
-    Concept("several outputs of one prompt", "impl/parallel_sampling.py::fan_out", "v1/engine/parallel_sampling.py::ParentRequest.get_child_info"),
-    Concept("limits", "impl/config.py::SchedulerConfig", "config/scheduler.py::SchedulerConfig"),
+    Concept("limits", "impl/config.py::SchedulerConfig", "config/scheduler.py::SchedulerConfig",
+            also=("config/model.py::ModelConfig", "config/model.py::_get_and_verify_max_len")),
     Concept("scheduler", "impl/scheduler.py::Scheduler", "v1/core/sched/scheduler.py::Scheduler"),
-    Concept("a step's decision", "impl/scheduler.py::Scheduler.schedule", "v1/core/sched/scheduler.py::Scheduler.schedule"),
+    Concept("a request comes in", "impl/scheduler.py::Scheduler.add_request", "v1/core/sched/scheduler.py::Scheduler.add_request"),
+    Concept("a step's decision", "impl/scheduler.py::Scheduler.schedule", "v1/core/sched/scheduler.py::Scheduler.schedule",
+            about=("admission", "waiting", "chunk", "decode", "stall")),
     Concept("taking in what was sampled", "impl/scheduler.py::Scheduler.update_from_output", "v1/core/sched/scheduler.py::Scheduler.update_from_output"),
-    Concept("scheduler output", "impl/outputs.py::SchedulerOutput", "v1/core/sched/output.py::SchedulerOutput"),
+    Concept("scheduler output", "impl/outputs.py::SchedulerOutput", "v1/core/sched/output.py::SchedulerOutput",
+            also=("v1/core/sched/scheduler.py::Scheduler._make_cached_request_data",)),
     Concept("waiting queue, FCFS", "impl/request_queue.py::FCFSQueue", "v1/core/sched/request_queue.py::FCFSRequestQueue"),
-    Concept("waiting queue, priority", "impl/request_queue.py::PriorityQueue", "v1/core/sched/request_queue.py::PriorityRequestQueue"),
-    Concept("preemption", "impl/scheduler.py::Scheduler._preempt", "v1/core/sched/scheduler.py::Scheduler._preempt_request"),
-    Concept("abort", "impl/scheduler.py::Scheduler.abort", "v1/core/sched/scheduler.py::Scheduler.finish_requests"),
-    Concept("pausing", "impl/scheduler.py::PauseState", "v1/core/sched/interface.py::PauseState"),
+    Concept("waiting queue, priority", "impl/request_queue.py::PriorityQueue", "v1/core/sched/request_queue.py::PriorityRequestQueue",
+            also=("v1/request.py::Request.__lt__",)),
+    Concept("preemption", "impl/scheduler.py::Scheduler._preempt", "v1/core/sched/scheduler.py::Scheduler._preempt_request",
+            about=("preemption", "several preemptions", "resumption")),
+    Concept("stopping", "impl/request.py::Request.check_stop", "v1/core/sched/utils.py::check_stop",
+            about=("stop", "length", "stop token", "end of sequence")),
+    Concept("a request leaves", "impl/scheduler.py::Scheduler._finish", "v1/core/sched/scheduler.py::Scheduler._free_request", about=("finish",)),
+    Concept("abort", "impl/scheduler.py::Scheduler.abort", "v1/core/sched/scheduler.py::Scheduler.finish_requests",
+            about=("abort", "abort call"), also=("v1/engine/llm_engine.py::LLMEngine.abort_request",)),
+    Concept("pausing", "impl/scheduler.py::PauseState", "v1/core/sched/interface.py::PauseState", about=("pause",)),
+]
+
+MEMORY = [
     Concept("block manager", "impl/block_manager.py::BlockManager", "v1/core/kv_cache_manager.py::KVCacheManager"),
-    Concept("prefix cache hit", "impl/block_manager.py::BlockManager.get_computed_blocks", "v1/core/single_type_kv_cache_manager.py::FullAttentionManager.find_longest_cache_hit"),
-    Concept("slots for new tokens", "impl/block_manager.py::BlockManager.allocate_slots", "v1/core/kv_cache_manager.py::KVCacheManager.allocate_slots"),
-    Concept("prefix cache statistics", "impl/block_manager.py::PrefixCacheStats", "v1/metrics/stats.py::PrefixCacheStats"),
     Concept("block pool", "impl/block_pool.py::BlockPool", "v1/core/block_pool.py::BlockPool"),
     Concept("block", "impl/block_pool.py::Block", "v1/core/kv_cache_utils.py::KVCacheBlock"),
     Concept("free queue", "impl/block_pool.py::FreeQueue", "v1/core/kv_cache_utils.py::FreeKVCacheBlockQueue"),
-    Concept("block hash", "impl/block_hash.py::extend_hash_chain", "v1/core/kv_cache_utils.py::hash_block_tokens"),
-    Concept("pool large enough for one sequence", "impl/config.py::SchedulerConfig.require_pool_for_one_sequence", "v1/core/kv_cache_utils.py::_check_enough_kv_cache_memory"),
+    Concept("blocks are given out", "impl/block_pool.py::BlockPool.get_new_blocks", "v1/core/block_pool.py::BlockPool.get_new_blocks"),
+    Concept("blocks are given back", "impl/block_pool.py::BlockPool.free", "v1/core/block_pool.py::BlockPool.free_blocks",
+            also=("v1/core/kv_cache_manager.py::KVCacheManager.free", "v1/core/single_type_kv_cache_manager.py::SingleTypeKVCacheManager.free")),
+    Concept("slots for new tokens", "impl/block_manager.py::BlockManager.allocate_slots", "v1/core/kv_cache_manager.py::KVCacheManager.allocate_slots",
+            also=("v1/core/single_type_kv_cache_manager.py::SingleTypeKVCacheManager.get_num_blocks_to_allocate",)),
+    Concept("prefix cache hit", "impl/block_manager.py::BlockManager.get_computed_blocks", "v1/core/single_type_kv_cache_manager.py::FullAttentionManager.find_longest_cache_hit",
+            about=("cache hit", "sharing within a step"),
+            also=("v1/core/kv_cache_manager.py::KVCacheManager.get_computed_blocks", "v1/request.py::Request.get_skip_reading_prefix_cache")),
+    Concept("looking a block up", "impl/block_pool.py::BlockPool.get_cached_block", "v1/core/block_pool.py::BlockPool.get_cached_block",
+            also=("v1/core/block_pool.py::BlockHashToBlockMap",)),
+    Concept("a cached block is used again", "impl/block_pool.py::BlockPool.touch", "v1/core/block_pool.py::BlockPool.touch"),
+    Concept("eviction", "impl/block_pool.py::BlockPool._evict", "v1/core/block_pool.py::BlockPool._maybe_evict_cached_block", about=("eviction",)),
+    Concept("prefix cache reset", "impl/block_pool.py::BlockPool.reset_prefix_cache", "v1/core/block_pool.py::BlockPool.reset_prefix_cache",
+            about=("reset",), also=("v1/core/sched/scheduler.py::Scheduler.reset_prefix_cache",)),
+    Concept("block hash", "impl/block_hash.py::extend_hash_chain", "v1/core/kv_cache_utils.py::hash_block_tokens",
+            also=("v1/core/kv_cache_utils.py::generate_block_hash_extra_keys",)),
+    Concept("prefix cache statistics", "impl/block_manager.py::PrefixCacheStats", "v1/metrics/stats.py::PrefixCacheStats",
+            also=("v1/core/kv_cache_manager.py::KVCacheManager.record_prefix_cache_stats",)),
+    Concept("pool large enough for one sequence", "impl/config.py::SchedulerConfig.require_pool_for_one_sequence", "v1/core/kv_cache_utils.py::_check_enough_kv_cache_memory",
+            about=("refusal",)),
+]
+
+LOOP = [
     Concept("the whole engine", "impl/llm.py::LLM", "entrypoints/llm.py::LLM"),
     Concept("engine", "impl/engine.py::Engine", "v1/engine/llm_engine.py::LLMEngine"),
-    Concept("one step of everything", "impl/engine.py::Engine.step", "v1/engine/core.py::EngineCore.step"),
+    Concept("one step of everything", "impl/engine.py::Engine.step", "v1/engine/core.py::EngineCore.step",
+            also=("v1/engine/llm_engine.py::LLMEngine.step",)),
     Concept("asynchronous engine", "impl/async_llm.py::AsyncLLM", "v1/engine/async_llm.py::AsyncLLM"),
-    Concept("checks at the door", "impl/input_processor.py::InputProcessor", "v1/engine/input_processor.py::InputProcessor"),
+]
+
+INPUTS_AND_OUTPUTS = [
+    Concept("sampling parameters", "impl/sampling_params.py::SamplingParams", "sampling_params.py::SamplingParams"),
+    Concept("checks of sampling parameters", "impl/sampling_params.py::SamplingParams._check_ranges", "sampling_params.py::SamplingParams._verify_args"),
+    Concept("checks at the door", "impl/input_processor.py::InputProcessor", "v1/engine/input_processor.py::InputProcessor",
+            also=("renderers/base.py::BaseRenderer.validate_token_ids",)),
+    Concept("chat template", "impl/chat.py::render", "renderers/hf.py::HfRenderer.render_messages"),
+    Concept("several outputs of one prompt", "impl/parallel_sampling.py::fan_out", "v1/engine/parallel_sampling.py::ParentRequest.get_child_info",
+            about=("several sequences",), also=("v1/engine/parallel_sampling.py::ParentRequest",)),
     Concept("output processor", "impl/output_processor.py::OutputProcessor", "v1/engine/output_processor.py::OutputProcessor"),
-    Concept("incremental detokenisation", "impl/detokenizer.py::Detokenizer", "v1/engine/detokenizer.py::FastIncrementalDetokenizer"),
+    Concept("incremental detokenisation", "impl/detokenizer.py::Detokenizer", "v1/engine/detokenizer.py::FastIncrementalDetokenizer",
+            about=("held back",), also=("v1/engine/detokenizer.py::BaseIncrementalDetokenizer", "v1/engine/detokenizer.py::IncrementalDetokenizer")),
+    Concept("stop strings", "impl/detokenizer.py::Detokenizer._cut_at_stop_string", "v1/engine/detokenizer.py::check_stop_strings",
+            about=("stop string",)),
     Concept("what a user gets", "impl/request_output.py::RequestOutput", "outputs.py::RequestOutput"),
-    Concept("model runner", "impl/model_runner.py::ModelRunner", "v1/worker/gpu_model_runner.py::GPUModelRunner"),
+]
+
+MODEL = [
+    Concept("model runner", "impl/model_runner.py::ModelRunner", "v1/worker/gpu_model_runner.py::GPUModelRunner",
+            also=("v1/worker/gpu_input_batch.py::InputBatch",)),
     Concept("block table", "impl/block_tables.py::BlockTables", "v1/worker/block_table.py::BlockTable"),
     Concept("slot mapping", "impl/attention.py::AttentionBatch.at", "v1/worker/block_table.py::BlockTable.compute_slot_mapping"),
     Concept("attention metadata", "impl/attention.py::AttentionBatch", "v1/attention/backend.py::CommonAttentionMetadata"),
@@ -54,20 +102,69 @@ CONCEPTS = [
     Concept("Llama", "impl/models/llama.py::LlamaForCausalLM", "model_executor/models/llama.py::LlamaForCausalLM"),
     Concept("Qwen3", "impl/models/qwen3.py::Qwen3ForCausalLM", "model_executor/models/qwen3.py::Qwen3ForCausalLM"),
     Concept("loading a checkpoint", "impl/checkpoint.py::read_weights", "model_executor/model_loader/default_loader.py::DefaultModelLoader"),
-    Concept("sampler", "impl/sampler.py::Sampler", "v1/sample/sampler.py::Sampler"),
-    Concept("penalties", "impl/logits_processors.py::penalize", "model_executor/layers/utils.py::apply_penalties"),
-    Concept("min-p", "impl/logits_processors.py::keep_min_p", "v1/sample/logits_processor/builtin.py::MinPLogitsProcessor"),
-    Concept("top-k and top-p", "impl/logits_processors.py::thin_out", "v1/sample/ops/topk_topp_sampler.py::apply_top_k_top_p_pytorch"),
-    Concept("seeded draw", "impl/gumbel.py::draw", "v1/sample/ops/topk_topp_sampler.py::TopKTopPSampler.forward_cpu"),
-    Concept("logprobs", "impl/logprobs.py::rank", "v1/sample/sampler.py::Sampler.gather_logprobs"),
-    Concept("prompt logprobs", "impl/logprobs.py::PromptLogprobs", "v1/worker/gpu_model_runner.py::GPUModelRunner._get_prompt_logprobs_dict"),
 ]
+
+SAMPLING = [
+    Concept("sampler", "impl/sampler.py::Sampler", "v1/sample/sampler.py::Sampler"),
+    Concept("forbidden and favoured tokens", "impl/logits_processors.py::restrict", "v1/sample/logits_processor/builtin.py::LogitBiasLogitsProcessor.apply",
+            also=("v1/sample/logits_processor/builtin.py::MinTokensLogitsProcessor", "v1/sample/ops/bad_words.py::_apply_bad_words_single_batch",
+                  "v1/sample/sampler.py::Sampler.apply_logits_processors")),
+    Concept("penalties", "impl/logits_processors.py::penalize", "model_executor/layers/utils.py::apply_penalties",
+            also=("_custom_ops.py::apply_repetition_penalties_torch",)),
+    Concept("min-p", "impl/logits_processors.py::keep_min_p", "v1/sample/logits_processor/builtin.py::MinPLogitsProcessor"),
+    Concept("top-k and top-p", "impl/logits_processors.py::thin_out", "v1/sample/ops/topk_topp_sampler.py::apply_top_k_top_p_pytorch",
+            also=("v1/sample/ops/topk_topp_sampler.py::apply_top_k_only",)),
+    Concept("seeded draw", "impl/gumbel.py::draw", "v1/sample/ops/topk_topp_sampler.py::TopKTopPSampler.forward_cpu"),
+    Concept("logprobs", "impl/logprobs.py::rank", "v1/sample/sampler.py::Sampler.gather_logprobs",
+            about=("logprobs",),
+            also=("v1/sample/sampler.py::Sampler.compute_logprobs", "v1/engine/logprobs.py::LogprobsProcessor",
+                  "v1/sample/ops/logprobs.py::batched_count_greater_than", "logprobs.py::append_logprobs_for_next_position")),
+    Concept("prompt logprobs", "impl/logprobs.py::PromptLogprobs", "v1/worker/gpu_model_runner.py::GPUModelRunner._get_prompt_logprobs_dict",
+            about=("prompt logprobs",), also=("logprobs.py::create_prompt_logprobs",)),
+]
+
+KERNELS = [
+    Concept("paged decode attention", "kernels/decode_attention.py::decode_attention", "v1/attention/ops/triton_unified_attention.py::unified_attention"),
+    Concept("paged prefill attention", "kernels/prefill_attention.py::prefill_attention", "v1/attention/ops/triton_unified_attention.py::unified_attention"),
+    Concept("cache write", "kernels/cache_write.py::write_cache", "v1/attention/ops/triton_reshape_and_cache_flash.py::triton_reshape_and_cache_flash"),
+    Concept("RMS norm, fused with the residual", "kernels/rms_norm.py::add_rms_norm", "_custom_ops.py::fused_add_rms_norm"),
+    Concept("rotary positions in place", "kernels/rope.py::rope", "_custom_ops.py::rotary_embedding"),
+    Concept("from the QKV product to the cache", "kernels/qk_norm_rope_cache.py::qk_norm_rope_cache", "_custom_ops.py::fused_qk_norm_rope"),
+    Concept("SiLU and multiply", "kernels/silu_and_mul.py::silu_and_mul", "model_executor/layers/activation.py::SiluAndMul"),
+    Concept("greedy sampling", "kernels/greedy.py::greedy", "v1/worker/gpu/sample/gumbel.py::gumbel_sample"),
+    Concept("Gumbel sampling", "kernels/gumbel.py::gumbel", "v1/worker/gpu/sample/gumbel.py::gumbel_sample"),
+    Concept("penalties in one pass", "kernels/penalties.py::penalties", "v1/worker/gpu/sample/penalties.py::apply_penalties"),
+    Concept("top-k and top-p without sorting", "kernels/top_k_top_p.py::top_k_top_p", "v1/sample/ops/topk_topp_triton.py::apply_top_k_top_p_triton"),
+]
+
+THEMES = {"scheduling": SCHEDULING, "memory": MEMORY, "the loop": LOOP, "inputs and outputs": INPUTS_AND_OUTPUTS, "the model": MODEL,
+          "sampling": SAMPLING, "kernels": KERNELS}
+CONCEPTS = [concept for theme in THEMES.values() for concept in theme]
+
+
+def concepts_of(vllm: str, about: Iterable[str] = ()) -> list[Concept]:
+    """The concepts of a claim, the closest first: those whose place in vLLM it names, or is inside of; then those which it is about."""
+    places = [(len(place), concept) for concept in CONCEPTS for place in (concept.vllm, *concept.also)
+              if vllm == place or vllm.startswith(f"{place}.")]
+    longest = max((length for length, _ in places), default=0)
+    found = [concept for length, concept in places if length == longest]
+    events = set(about)
+    return [*found, *(concept for concept in CONCEPTS if events & set(concept.about) and concept not in found)]
+
+
+def map_as_data() -> list[dict]:
+    """The map as plain data, by theme, for whoever shows it without this room: the reports."""
+    return [{"theme": theme, "concepts": [concept._asdict() for concept in concepts]} for theme, concepts in THEMES.items()]
 
 
 def table() -> str:
-    """The map in Markdown."""
+    """The map in Markdown, a table for each theme."""
+    return "\n\n".join(f"### {theme.capitalize()}\n\n{_rows(concepts)}" for theme, concepts in THEMES.items())
+
+
+def _rows(concepts: list[Concept]) -> str:
     rows = ["| concept | ours | vLLM's |", "|---|---|---|"]
-    rows += [f"| {concept.name} | `{concept.ours.removeprefix('impl/')}` | `{concept.vllm}` |" for concept in CONCEPTS]
+    rows += [f"| {concept.name} | `{concept.ours.removeprefix('impl/')}` | `{concept.vllm}` |" for concept in concepts]
     return "\n".join(rows)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 OURS = Path(__file__).parent.parent
 LONGEST = 400       # lines of a definition that are shown
+LONG_CLASS = 120    # lines of a class from which on it is shown in outline
 
 
 def vllm_folder() -> Path | None:
@@ -32,15 +33,40 @@ def excerpt(source: str) -> dict | None:
     return {"of": source, "path": f"vllm/{file}", "line": node.lineno, "text": "\n".join(lines[:LONGEST] + ["…"] * (len(lines) > LONGEST))}
 
 
+def numbered(source: str, folder: Path) -> list[tuple[int, str]] | None:
+    """The lines of a definition in `folder`, each with its number; of a long class, its head and those of what it defines. None if it is not there."""
+    node = _find(source, folder)
+    if not node or not hasattr(node, "lineno"):
+        return None
+    lines = (folder / source.partition("::")[0]).read_text().splitlines()
+    return [(number, lines[number - 1]) for number in _shown(node)]
+
+
+def _shown(node: ast.AST) -> list[int]:
+    whole = range(node.lineno, node.end_lineno + 1)
+    if not isinstance(node, ast.ClassDef) or len(whole) <= LONG_CLASS:
+        return list(whole)
+    heads = [range(node.lineno, node.body[0].end_lineno + 1 if ast.get_docstring(node) else node.body[0].lineno)]
+    heads += [range(child.lineno, max(child.body[0].lineno, child.lineno + 1)) for child in node.body
+              if isinstance(child, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))]
+    return [number for head in heads for number in head]
+
+
 def _find(source: str, folder: Path) -> ast.AST | None:
     file, _, name = source.partition("::")
     path = folder / file
     if not path.is_file():
         return None
-    node: ast.AST | None = ast.parse(path.read_text())
+    node: ast.AST | None = _parsed(path)
     for part in filter(None, name.split(".")):
         node = node and next((child for child in ast.iter_child_nodes(node) if part in _names(child)), None)
     return node
+
+
+@functools.cache
+def _parsed(path: Path) -> ast.Module:
+    """Each file once: vLLM's are long."""
+    return ast.parse(path.read_text())
 
 
 def _names(node: ast.AST) -> list[str]:

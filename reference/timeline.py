@@ -4,7 +4,8 @@
      "requests": [{"id": "a", "prompt": "system:8 b:4", "arrives": 0, …}],
      "steps": [{"scheduled": [["a", "new", 12, 0, "1-3"]], "state": [["a"], [], "4-8", "", 0.3], …}]}
 
-A step is written as in a cassette (`reference/cassette.py`), with the reasons and, where a model was asked, the text it added.
+A step is written as in a cassette (`reference/cassette.py`), with the reasons and, where a model was asked, the text it added; where
+expressions were watched, with what they came to.
 """
 from reference.cassette import write_step
 from reference.generate import Generation
@@ -18,6 +19,8 @@ def timeline(run: Run) -> dict:
     steps = [write_step(step, state) | ({"reasons": list(step.reasons)} if step.reasons else {}) for step, state in zip(run.steps, before)]
     if isinstance(run, Generation):
         steps = [step | ({"text": text} if text else {}) for step, text in zip(steps, run.stream)]
+    if run.watched:
+        steps = [step | ({"watched": values} if values else {}) for step, values in zip(steps, run.watched)]
     limits = dict(run.workload.config)
     if "num_gpu_blocks_override" in limits:
         limits["num_blocks"] = limits.pop("num_gpu_blocks_override")
@@ -27,13 +30,14 @@ def timeline(run: Run) -> dict:
 def beside(ours: Run, theirs: Run) -> dict:
     """Two runs of the same workload. `ours` is None where it is as `theirs`, but for the reasons, which `theirs` has then."""
     mine, other = timeline(ours), timeline(theirs)
-    if _without_reasons(mine) == _without_reasons(other):
-        return {"ours": None, "theirs": other | {"steps": mine["steps"]}}
+    if _decided(mine) == _decided(other):
+        return {"ours": None, "theirs": other | {"steps": [{**one, **two} for one, two in zip(mine["steps"], other["steps"])]}}
     return {"ours": mine, "theirs": other}
 
 
-def _without_reasons(told: dict) -> dict:
-    steps = [{name: value for name, value in step.items() if name != "reasons"} for step in told["steps"]]
+def _decided(told: dict) -> dict:
+    """Without what only one side can tell."""
+    steps = [{name: value for name, value in step.items() if name not in ("reasons", "watched")} for step in told["steps"]]
     return told | {"engine": None, "steps": steps}
 
 

@@ -76,6 +76,7 @@ class Run:
     ended: str = FINISHED
     error: str | None = None
     prefix_cache: dict[str, int] = field(default_factory=dict)     # its statistics
+    watched: list[dict[str, str]] = field(default_factory=list, compare=False, kw_only=True)    # by step: what was watched came to
 
     @cached_property
     def outputs(self) -> dict[str, list[int]]:

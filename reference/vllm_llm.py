@@ -8,6 +8,7 @@ import inspect
 import logging
 import os
 import re
+from collections.abc import Callable
 from concurrent.futures import Future, wait
 from dataclasses import fields
 
@@ -30,9 +31,9 @@ ON_GPU = {"gpu_memory_utilization": 0.02, "kv_cache_memory_bytes": 1 << 30, "dis
 RANDOM_SUFFIX = re.compile(r"-[0-9a-f]{8}$")    # vLLM appends one to each request's id
 
 
-def vllm_generation(prompts: Prompts) -> Generation:
-    """What the real vLLM makes of `prompts`, here and now."""
-    return generate(prompts, VllmGenerator, "vllm")
+def vllm_generation(prompts: Prompts, attach: Callable[[object], None] | None = None) -> Generation:
+    """What the real vLLM makes of `prompts`, here and now. `attach` is called with its scheduler, before anything happens."""
+    return generate(prompts, functools.partial(VllmGenerator, attach=attach), "vllm")
 
 
 @functools.cache
@@ -92,11 +93,13 @@ def _sampling_params(params: dict):
 class VllmGenerator:
     """Raises what vLLM raises."""
 
-    def __init__(self, prompts: Prompts):
+    def __init__(self, prompts: Prompts, attach: Callable[[object], None] | None = None):
         self.engine = _llm(str(prompts.folder), prompts.limits).llm_engine
         self.scheduler = self.engine.engine_core.engine_core.scheduler
         self.crashed = False
         self._restore_free_queue()
+        if attach:
+            attach(self.scheduler)
         self.watcher = _Renaming(self.scheduler, VllmEyes(self.scheduler))
 
     def add(self, ask: Ask) -> None:
@@ -122,10 +125,10 @@ class VllmGenerator:
         """Leave the engine as it was built: nobody in it, nothing cached."""
         if self.crashed:
             return _bury(self.engine)
+        self.watcher.remove()   # and whatever was attached: what follows is no step of the run
         for request_id in [request.request_id for request in self.scheduler.requests.values()]:
             self.engine.abort_request([request_id], internal=True)
         self.engine.engine_core.get_output()    # the workers are told who has finished
-        self.watcher.remove()
         self.engine.reset_prefix_cache()
 
     def _restore_free_queue(self) -> None:

@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import tempfile
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import asdict
 from importlib import metadata, util
@@ -111,6 +112,12 @@ def _vllm_config(limits: dict):
     return config
 
 
+def names_to_watch(scheduler, output) -> dict:
+    """What a watched expression may speak of: the scheduler (as `self`, too), its pool of blocks, its queues, and what `schedule()` returned."""
+    return {"self": scheduler, "scheduler": scheduler, "pool": scheduler.kv_cache_manager.block_pool,
+            "running": scheduler.running, "waiting": scheduler.waiting, "output": output}
+
+
 class VllmEyes:
     """What a real scheduler decides and holds, told in our value types."""
 
@@ -163,7 +170,8 @@ class _PlayedGrammar:
 class VllmEngine:
     """The real scheduler; as the engine builds and feeds it, if the workload says so."""
 
-    def __init__(self, workload: Workload, log_stats: bool = True):
+    def __init__(self, workload: Workload, log_stats: bool = True, attach: Callable[[object], None] | None = None):
+        """`attach` is called with the scheduler, before anything happens."""
         self.vllm = vllm = _vllm()
         self.config = _vllm_config(workload.config)
         block_size, num_blocks = workload.config["block_size"], workload.config["num_blocks"]
@@ -174,6 +182,8 @@ class VllmEngine:
         cache = vllm.KVCacheConfig(num_blocks=num_blocks, kv_cache_tensors=[],
                                    kv_cache_groups=[vllm.KVCacheGroupSpec(["layer"], spec)])
         self.scheduler = vllm.Scheduler(self.config, cache, _base_config()[1], block_size=block_size, log_stats=log_stats)
+        if attach:
+            attach(self.scheduler)
         self.hasher = (vllm.get_request_block_hasher(block_size, vllm.sha256)
                        if self.config.cache_config.enable_prefix_caching else None)
         self.eyes = VllmEyes(self.scheduler)

@@ -9,7 +9,7 @@ from reports.run_file import Run
 ROOM = 1_800_000        # characters of a page up to which the timelines of what passed are put in
 LONGEST_LOG = 20_000    # characters of pytest's own account of a failure
 
-_SHOWN = ("nodeid", "outcome", "duration", "sentence", "theme", "vllm", "engine", "workload", "reference")
+_SHOWN = ("nodeid", "outcome", "duration", "sentence", "theme", "vllm", "engine", "workload", "reference", "concepts")
 
 
 def claims_data(run: Run, pieces: Pieces, taken: int) -> list[dict]:

@@ -38,7 +38,8 @@ def page(run: Run, before: Run | None = None, only: str | None = None) -> str:
     told = {
         "verdict": verdict(run), "warning": _warning(run), "facts": _facts(run), "remedy": tally.remedy(run.claims),
         "kinds": [kind._asdict() for kind in tally.KINDS], "counts": [(kind.key, number) for kind, number in tally.count(run.claims)],
-        "since": _since(before, run), "sequences": tally.sequences(run.claims), "claims": claims_data(run, pieces, frame), "tests": _tests(run.tests)}
+        "since": _since(before, run), "sequences": tally.sequences(run.claims), "claims": claims_data(run, pieces, frame), "tests": _tests(run.tests),
+        "concepts": run.concepts}
     pieces.add(packed(told), "run")
     return bundle.html(FRAME, [STYLE], ENTRY, pieces=pieces.html(), **fill)
 
@@ -63,7 +64,7 @@ def verdict(run: Run) -> str:
 
 def _alone(run: Run, nodeid: str) -> Run:
     """The same run, as if it had had this one claim."""
-    events = [event for event in run.events if event["type"] == "source" or event["type"] == "claim" and event["nodeid"] == nodeid]
+    events = [event for event in run.events if event["type"] in ("source", "concepts") or event["type"] == "claim" and event["nodeid"] == nodeid]
     if not any(event["type"] == "claim" for event in events):
         raise NoSuchClaim(f"{run.path.name} has no claim {nodeid}: copy the name from its page, under Test")
     return replace(run, events=events)

@@ -1,7 +1,8 @@
 """The pytest plugin: it writes down what happens, and says at the end what it came to.
 
 A claim's test carries a dict `report.claim` on the report of its call; every other test is an ordinary one. What the
-run is about (which vLLM, which reference) is taken from `config.lab_header`, if somebody has set it.
+run is about (which vLLM, which reference) is taken from `config.lab_header`, if somebody has set it, and the concept map from
+`config.lab_concepts`.
 """
 import os
 from collections import Counter
@@ -89,6 +90,8 @@ class Recorder:
             params = self.config.invocation_params
             self.run = RunFile(self.folder / "runs", ["pytest", *map(str, params.args)], getattr(self.config, "lab_header", {}),
                                folder=os.path.relpath(params.dir, self.config.rootpath))
+            if themes := getattr(self.config, "lab_concepts", None):
+                self.run.append({"type": "concepts", "themes": themes})
 
     def _finish(self, event: dict) -> None:
         self._write(self._open)

@@ -1,6 +1,7 @@
 """The run file: one run of the suite as JSON lines, only ever appended to.
 
     {"type": "header", "format": 1, "started": …, "command": […], "folder": ".", "machine": {…}, "python": …, "lab": {…}}
+    {"type": "concepts", "themes": [{"theme": "memory", "concepts": [{"name": "block pool", "ours": …, "vllm": …, …}, …]}, …]}
     {"type": "source", "of": "v1/core/sched/scheduler.py::Scheduler.schedule", "path": …, "line": …, "text": …}
     {"type": "claim", "nodeid": …, "outcome": …, "duration": …, "sentence": …, "verdict": …, "runs": […], …}
     {"type": "test", "nodeid": …, "outcome": …, "duration": …}
@@ -73,6 +74,11 @@ class Run:
     def sources(self) -> dict[str, dict]:
         """Where vLLM decides what the claims are about, by the name the claims give it."""
         return {event["of"]: event for event in self.events if event["type"] == "source"}
+
+    @property
+    def concepts(self) -> list[dict]:
+        """The concept map as it was then, by theme; the claims name its concepts."""
+        return next((event["themes"] for event in self.events if event["type"] == "concepts"), [])
 
     @property
     def tests(self) -> list[dict]:

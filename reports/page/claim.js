@@ -1,5 +1,5 @@
 // One claim: a line, and behind it what was found, both engines' timelines, the workload and vLLM's source.
-import { code, el, link, put, shown } from "./dom.js";
+import { code, conceptLink, el, link, put, shown } from "./dom.js";
 import { Timeline } from "./timeline.js";
 import { unpack } from "./unpack.js";
 import { marked } from "./words.js";
@@ -142,10 +142,11 @@ export class Claim {
 
   #facts(finding) {
     const { data } = this, { mode = "none", date } = data.reference ?? {};
-    const facts = [["In vLLM", finding.source || data.vllm],
+    const concepts = (data.concepts ?? []).flatMap((name, i) => [i > 0 && ", ", el("a", { href: conceptLink(name) }, name)]);
+    const facts = [["Concept", concepts.length && concepts], ["In vLLM", finding.source || data.vllm],
                    ["Judged by", `${this.theirs}, ${mode}${date ? `, ${date}` : ""}`], ["Test", data.nodeid],
                    ["Took", `${Math.round((data.duration ?? 0) * 1000).toLocaleString("en")} ms`]];
-    return el("dl", { class: "facts" }, facts.filter(([, value]) => value).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))),
+    return el("dl", { class: "facts" }, facts.filter(([, value]) => value).map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, ...[value].flat()))),
               el("div", {}, el("dt", {}, "Link"), el("dd", {}, el("a", { href: `#${encodeURIComponent(data.id)}` }, "to this claim"))));
   }
 }

@@ -43,6 +43,11 @@ export function link(address, label) {
   return /^https?:\/\//.test(address) ? el("a", { href: address, rel: "noreferrer" }, label) : shown(label);
 }
 
+/** Where the page shows a concept. */
+export function conceptLink(name) {
+  return `#concept=${encodeURIComponent(name)}`;
+}
+
 /** Something to copy. */
 export function code(caption, source, kind = "") {
   const pre = el("pre", { tabindex: "0", "aria-label": caption }, source);

@@ -1,6 +1,7 @@
 // The page of a run: the first screen, the claims by theme, what is shown of them, links and keys.
 import { el, number, put } from "./dom.js";
 import { Claim, log, mark } from "./claim.js";
+import { ConceptMap } from "./concepts.js";
 import { firstScreen } from "./first_screen.js";
 import { listen } from "./keys.js";
 import { unpack } from "./unpack.js";
@@ -19,7 +20,8 @@ put(document.querySelector("main"), [screen.filter, screen.notices, needsALook()
 await breath();
 performance.mark("first screen");
 await addThemes(document.querySelector("main"));
-put(document.querySelector("main").appendChild(el("div")), [tests()]);
+const concepts = new ConceptMap(run.concepts, claims);
+put(document.querySelector("main").appendChild(el("div")), [tests(), concepts.element]);
 if (location.hash) follow();
 else for (const claim of claims.filter(claim => claim.data.failed).slice(0, MOST_OPEN)) claim.open();
 show();
@@ -101,10 +103,11 @@ function moved(claim, step) {
   history.replaceState(null, "", `#${encodeURIComponent(claim.data.id)}/step=${step}`);
 }
 
-/** Go where the address says: `#claim` or `#claim/step=7`. */
+/** Go where the address says: `#claim`, `#claim/step=7` or `#concept=block%20pool`. */
 function follow() {
   let [, name, step] = location.hash.match(/^#(.*?)(?:\/step=(\d+))?$/);
   try { name = decodeURIComponent(name); } catch { /* a name with a bare per cent sign stands as it is */ }
+  if (name.startsWith("concept=")) return concepts.open(name.slice("concept=".length));
   const claim = byName.get(name);
   if (!claim) return;
   if (claim.element.hidden) screen.clear();

@@ -49,10 +49,12 @@ export class Moment {
     this.blocks = row("Blocks", this.sides, "wide");
     this.facts = FACTS.map(([name]) => row(name, this.sides, "words"));
     this.why = row("Why", this.sides, "why");
+    this.watched = row("Watched in vLLM", this.sides, "words");
     this.sides.forEach(([side], i) => put(this.blocks.cells[i], [this.maps[side].element]));
     this.element = el("div", { class: `moment${this.sides.length === 1 ? " single" : ""}` },
                       [this.head, this.facts[0], this.facts[1], this.blocks, ...this.facts.slice(2)].map(row => row.element), this.why.element);
     this.element.insertBefore(this.why.element, this.blocks.element);
+    this.element.insertBefore(this.watched.element, this.why.element);
   }
 
   /** `runs`: the decoded runs by side. */
@@ -64,7 +66,15 @@ export class Moment {
     this.why.element.hidden = !why.some(reasons => reasons.length);
     why.forEach((reasons, i) => put(this.why.cells[i], [reasons.length ? el("ul", {}, reasons.map(reason => el("li", {}, reason)))
                                                                        : el("span", { class: "quiet" }, "—")]));
+    this.#watched(steps.map(step => Object.entries(step?.raw.watched ?? {})));
     this.#map(runs, index, lanes, steps);
+  }
+
+  /** What was asked of one engine alone is no difference. */
+  #watched(values) {
+    this.watched.element.hidden = !values.some(pairs => pairs.length);
+    values.forEach((pairs, i) => put(this.watched.cells[i], pairs.length ? [pairs.map(([name, value]) => `${name} = ${value}`).join("\n")]
+                                                                         : [el("span", { class: "quiet" }, "—")]));
   }
 
   #fact(row, texts) {

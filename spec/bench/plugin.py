@@ -11,6 +11,7 @@ from importlib.util import find_spec
 import pytest
 
 from reference.choose import MODES, Answer, NoReference, Reference, recording
+from reference.concepts import concepts_of, map_as_data
 from reference.generate import Generation, OurGenerator, generate
 from reference.play import OurEngine, play
 from reference.prompts import Prompts
@@ -63,6 +64,7 @@ def pytest_configure(config: pytest.Config) -> None:
         from spec.bench.mine import put_in      # nobody else needs the drills
         name = f"impl with {put_in(mine)}"
     config.lab_bench = Bench(reference, package, name, f" --mine={mine}" if mine else "")
+    config.lab_concepts = map_as_data()
     config.lab_header = {"reference": {"mode": reference.mode, "version": reference.version, "date": reference.date}, "impl": name}
 
 
@@ -145,6 +147,7 @@ class BenchOfTest:
         reference, known = self.bench.reference, KNOWN_DIVERGENCES.get(claim.name) if self.bench.package.__name__ == "impl" else None
         record = self.item.lab_claim = {
             "sentence": claim.sentence, "theme": claim.theme, "sequences": [], "vllm": claim.vllm, "about": list(claim.about), "verdict": "ERROR",
+            "concepts": [concept.name for concept in concepts_of(claim.vllm, claim.about)],
             "misconception": claim.misconception, "known_divergence": known._asdict() if known else None,
             "engine": self.bench.name, "source": excerpt(claim.vllm), "runs": [], "workload": "\n\n".join(workload.source() for workload in claim.on), "finding": None,
             "reference": {"mode": "none", "version": reference.version, "date": ""}}

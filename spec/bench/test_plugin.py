@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from reference.concepts import CONCEPTS, THEMES
+from reports.run_file import read
+
 ROOT = Path(__file__).parents[2]
 HEAD = '''
 from spec.bench import claim, workload
@@ -51,14 +54,15 @@ def test_broken(run):
 '''
 
 
-def lab(folder: Path, claims: str, *args: str, ci: str = "") -> tuple[int, str]:
-    """Exit code and output of pytest on a file of claims."""
+def lab(folder: Path, claims: str, *args: str, ci: str = "", stdin: str = "") -> tuple[int, str]:
+    """Exit code and output of pytest on a file of claims, to which somebody types `stdin`."""
     (folder / "test_claims.py").write_text(claims)
     (folder / "pytest.ini").write_text("[pytest]\n")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     environment |= {"PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "CI": ci}
-    done = subprocess.run([sys.executable, "-m", "pytest", "-p", "spec.bench.plugin", "-p", "reports.plugin", "-p", "no:cacheprovider",
-                           "--reference=recorded", *args], cwd=folder, env=environment, capture_output=True, text=True, timeout=180)
+    plugins = ["-p", "spec.bench.plugin", "-p", "spec.bench.surgery", "-p", "reports.plugin", "-p", "no:cacheprovider"]
+    done = subprocess.run([sys.executable, "-m", "pytest", *plugins, "--reference=recorded", *args], cwd=folder, env=environment,
+                          input=stdin, capture_output=True, text=True, timeout=180)
     return done.returncode, done.stdout + done.stderr
 
 
@@ -104,6 +108,14 @@ def test_a_package_without_the_doors_is_named(tmp_path):
 def test_the_header_says_who_answers(tmp_path):
     _, told = lab(tmp_path, TRUE)
     assert "inferlab: impl against vLLM 0.32.0, reference recorded" in told and "recorded 20" in told
+
+
+def test_the_run_file_has_the_concept_map_and_each_claim_its_concepts(tmp_path):
+    lab(tmp_path, TRUE.replace('"finish"', '"length"'))
+    run = read(next(tmp_path.glob("reports/runs/*.jsonl")))
+    assert [theme["theme"] for theme in run.concepts] == list(THEMES)
+    assert [concept["vllm"] for theme in run.concepts for concept in theme["concepts"]] == [concept.vllm for concept in CONCEPTS]
+    assert [claim["concepts"] for claim in run.claims] == [["a step's decision", "stopping"]]
 
 
 def test_what_is_recorded_needs_no_vllm_though_it_may_be_here(tmp_path):

@@ -1,29 +1,16 @@
 """The names by which the lab points into vLLM are there, in the installed version."""
-import importlib
-import pkgutil
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-import spec.engine
-import spec.kv_cache
-import spec.sampling
-import spec.scheduler
-import spec.surgery
-from reference.concepts import CONCEPTS, table
+from reference.concepts import CONCEPTS, THEMES, concepts_of, table
 from reference.source import OURS, locate, vllm_folder
-from spec.bench.claim import ALL_CLAIMS
+from spec.bench.collect import all_claims
 from spec.bench.known_divergences import KNOWN_DIVERGENCES
 
 README = Path(__file__).parents[2] / "README.md"
 needs_vllm = pytest.mark.skipif(vllm_folder() is None, reason="vLLM's source is not here; 'make spec' installs it")
-
-
-def all_claims():
-    for package in (spec.scheduler, spec.kv_cache, spec.surgery, spec.engine, spec.sampling):
-        for module in pkgutil.iter_modules(package.__path__):
-            importlib.import_module(f"{package.__name__}.{module.name}")
-    return ALL_CLAIMS
 
 
 @pytest.mark.parametrize("concept", CONCEPTS, ids=lambda concept: concept.name)
@@ -34,7 +21,36 @@ def test_our_side_of_the_concept_map(concept):
 @needs_vllm
 @pytest.mark.parametrize("concept", CONCEPTS, ids=lambda concept: concept.name)
 def test_vllm_side_of_the_concept_map(concept):
-    assert locate(concept.vllm, vllm_folder()), f"{concept.vllm} is not in the installed vLLM: find its new name for reference/concepts.py"
+    lost = [place for place in (concept.vllm, *concept.also) if not locate(place, vllm_folder())]
+    assert not lost, f"{lost} is not in the installed vLLM: find its new name for reference/concepts.py"
+
+
+def test_the_concept_map_is_wide():
+    wanted = {"scheduling", "memory", "the loop", "inputs and outputs", "the model", "sampling", "kernels"}
+    assert set(THEMES) == wanted and all(len(concepts) >= 4 for concepts in THEMES.values()) and len(CONCEPTS) >= 60
+    assert {name: times for name, times in Counter(concept.name for concept in CONCEPTS).items() if times > 1} == {}
+
+
+def test_every_kernel_is_on_the_concept_map():
+    kernels = {f"kernels/{path.name}" for path in (OURS / "kernels").glob("*.py") if path.name != "__init__.py"}
+    assert kernels == {concept.ours.partition("::")[0] for concept in THEMES["kernels"]}
+
+
+def test_the_events_of_the_concept_map_are_those_that_claims_are_about():
+    unknown = {event for concept in CONCEPTS for event in concept.about} - {event for claim in all_claims() for event in claim.about}
+    assert not unknown, f"no claim is about {sorted(unknown)}: correct reference/concepts.py"
+
+
+def test_every_claim_has_a_concept():
+    lost = {claim.name: claim.vllm for claim in all_claims() if not concepts_of(claim.vllm)}
+    assert not lost, f"give these a concept in reference/concepts.py, or name their place in the `also` of one: {lost}"
+
+
+def test_the_closest_concept_comes_first():
+    found = concepts_of("v1/core/block_pool.py::BlockPool.free_blocks", ["preemption"])
+    assert [concept.name for concept in found] == ["blocks are given back", "preemption"]
+    assert [concept.name for concept in concepts_of("v1/core/block_pool.py::BlockPool.__init__")] == ["block pool"]
+    assert concepts_of("v1/core/block_pool.py::BlockPoolOfOurs") == []
 
 
 def test_the_readme_shows_the_concept_map():

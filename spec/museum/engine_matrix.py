@@ -7,8 +7,8 @@ from reference.choose import Reference
 from reference.generate import OurGenerator, generate
 from spec.bench.agreement import generate_beside
 from spec.bench.claim import Claim
+from spec.bench.collect import all_claims
 from spec.bench.verdict import Judgement, Verdict, judge
-from spec.house.test_concepts import all_claims
 from spec.museum.engine_mutants import EngineMutant
 from spec.museum.load import load
 

@@ -6,8 +6,8 @@ from reference import cassette
 from reference.choose import PINNED_VERSION, Answer, NoReference, Reference
 from reference.trace import Run, State, Step
 from reference.workload import workload
+from spec.bench.collect import all_claims
 from spec.bench.plugin import require_recording
-from spec.house.test_concepts import all_claims
 from spec.scheduler.test_classic_situations import CLASSICS
 
 WORKLOADS = {needed.key: needed for claim in all_claims() for needed in claim.on} | {needed.key: needed for needed in CLASSICS.values()}

@@ -8,6 +8,7 @@ import pytest
 
 import impl
 from reference.choose import Reference
+from reference.concepts import map_as_data
 from reference.play import OurEngine, play
 from reference.timeline import beside
 from reference.trace import Run as Played
@@ -31,7 +32,7 @@ def events(broken: bool) -> list[dict]:
     tests = [test for module in THEMES for test in vars(module).values() if hasattr(test, "claims")]
     claims = [judged(bench, claim, f"{test.__module__.replace('.', '/')}.py::{test.__name__}") for test in tests for claim in test.claims]
     sources = {claim["source"]["of"]: {"type": "source", **claim["source"]} for claim in claims if claim.get("source")}
-    told = [*sources.values(), *({name: value for name, value in claim.items() if name != "source"} for claim in claims)]
+    told = [{"type": "concepts", "themes": map_as_data()}, *sources.values(), *({name: value for name, value in claim.items() if name != "source"} for claim in claims)]
     return json.loads(json.dumps(told))     # as they come out of a run file
 
 

@@ -146,6 +146,21 @@ def test_equal_runs_travel_once():
     assert len(told.pieces) == 3 and told.run["claims"][0]["runs"] == told.run["claims"][1]["runs"]
 
 
+def test_the_concept_map_travels_as_the_run_file_has_it():
+    told, alone = Page(page(real_runs.run())), Page(page(real_runs.run(), only=VICTIM))
+    themes = next(event for event in real_runs.events(True) if event["type"] == "concepts")["themes"]
+    assert told.run["concepts"] == alone.run["concepts"] == themes
+    assert "preemption" in alone.run["claims"][0]["concepts"]
+    assert Page(page(run_of(claim()))).run["concepts"] == []
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_concept_travels_as_data(name):
+    concepts = {"type": "concepts", "themes": [{"theme": HOSTILE[name], "concepts": [{"name": HOSTILE[name], "ours": HOSTILE[name], "vllm": HOSTILE[name]}]}]}
+    told, tame = Page(page(run_of(claim(), concepts))), Page(page(run_of(claim())))
+    assert [tag for tag, _ in told.tags] == [tag for tag, _ in tame.tags] and told.run["concepts"] == concepts["themes"]
+
+
 def test_one_claim_alone():
     told = Page(page(real_runs.run(), only=VICTIM))
     assert [claim["nodeid"] for claim in told.run["claims"]] == [VICTIM]

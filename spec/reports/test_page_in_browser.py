@@ -1,4 +1,5 @@
 """The page as a person uses it: opened from disk in a real Chromium, made from real runs of a broken engine."""
+import json
 import re
 from collections import Counter
 
@@ -6,7 +7,7 @@ import pytest
 
 from reports.page import page as page_of
 from spec.reports import real_runs
-from spec.reports.browser import browser, page, troubles  # noqa: F401  (fixtures)
+from spec.reports.browser import browser, hard_to_read, page, troubles  # noqa: F401  (fixtures)
 from spec.reports.real_runs import VICTIM
 
 SHORT = VICTIM.partition("::")[2]
@@ -162,6 +163,50 @@ def test_the_source_has_its_lines(victim):
     source = next(event for event in real_runs.events(True) if event["type"] == "source" and event["of"].endswith("Scheduler.schedule"))
     assert victim.inner_text(f"{OPEN} .source pre").strip().splitlines()[0] == source["text"].splitlines()[0].strip()
     assert victim.get_attribute(f"{OPEN} .source i >> nth=1", "data-line") == str(source["line"] + 1)
+
+
+def test_from_a_claim_to_its_concept_and_back(victim):
+    victim.click(f"{OPEN} .facts a:text-is('preemption')")
+    victim.wait_for_selector(".concept[open] summary:focus")
+    assert victim.locator(".concept[open]").count() == 1 and victim.url.endswith("#concept=preemption")
+    assert victim.inner_text(".concept[open] summary").split()[:3] == [
+        "preemption", "impl/scheduler.py::Scheduler._preempt", "v1/core/sched/scheduler.py::Scheduler._preempt_request"]
+    assert 'python -m spec explain "preemption"' in victim.inner_text(".concept[open] pre")
+    about = [claim for claim in real_runs.run().claims if "preemption" in claim["concepts"]]
+    assert victim.locator(".concept[open] li").count() == len(about) > 10
+    victim.click(".concept[open] li a >> nth=1")
+    victim.wait_for_selector(".claim[open] > summary:focus")
+    assert victim.inner_text(".claim[open]:focus-within .sentence") == about[1]["sentence"]
+
+
+def test_the_whole_concept_map_is_there(opened):
+    page = opened(hash="#concept=block%20pool")
+    page.wait_for_selector(".concept[open]")
+    themes = next(event for event in real_runs.events(True) if event["type"] == "concepts")["themes"]
+    assert page.locator(".concepts h3").all_text_contents() == [theme["theme"] for theme in themes]
+    names = [concept["name"] for theme in themes for concept in theme["concepts"]]
+    assert page.locator(".concept > summary b").all_text_contents() == names and len(names) >= 60
+    assert not [text for text in hard_to_read(page) if "CODE" in text or "B." in text]
+
+
+def test_without_a_concept_map_there_is_no_place_for_it(opened):
+    run = real_runs.run()
+    run.events = [event for event in run.events if event["type"] != "concepts"]
+    assert opened(run, hash="#concept=preemption").locator(".concepts").count() == 0
+
+
+def test_what_was_watched_is_shown_at_the_cursor(opened):
+    event = json.loads(json.dumps(next(event for event in real_runs.events(True) if event.get("nodeid") == VICTIM)))
+    for number, step in enumerate(event["runs"][0]["theirs"]["steps"]):
+        step["watched"] = {"len(self.waiting)": str(number), "nobody": "NameError: <b>no</b>"}
+    page = opened(real_runs.run(event | {"nodeid": "own.py::watched", "sentence": "It is watched.", "finding": event["finding"] | {"run": 0}}),
+                  hash="#watched/step=3")
+    row = page.locator('.claim:has-text("It is watched.") .fact-row', has=page.locator(".fact", has_text="Watched in vLLM"))
+    row.wait_for()
+    assert row.locator("[data-side]").all_inner_texts() == ["—", "len(self.waiting) = 3\nnobody = NameError: <b>no</b>"]
+    page.keyboard.press("ArrowRight")
+    assert row.locator("[data-side]").nth(1).inner_text().startswith("len(self.waiting) = 4")
+    assert "differs" not in row.get_attribute("class")
 
 
 def test_what_has_changed_is_said(opened):
