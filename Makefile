@@ -45,7 +45,7 @@ drills: $(ENV) ## judge the judges: every drill's stub, solution and wrong answe
 	@$(PYTEST) drills --answer=all -n 2 --no-report
 
 record: $(ENV) ## record vLLM's decisions anew (review the diff, then commit it)
-	@$(PYTEST) spec/scheduler spec/kv_cache spec/engine spec/sampling --reference=record -n 2 $(ARGS)
+	@$(PYTEST) spec/scheduler spec/kv_cache spec/engine spec/sampling spec/surgery --reference=record -n 2 $(ARGS)
 
 fuzz: $(ENV) ## random workloads through both engines: N=20000 SEED=0
 	@$(FUZZ)

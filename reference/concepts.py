@@ -26,6 +26,7 @@ CONCEPTS = [
     Concept("waiting queue, priority", "impl/request_queue.py::PriorityQueue", "v1/core/sched/request_queue.py::PriorityRequestQueue"),
     Concept("preemption", "impl/scheduler.py::Scheduler._preempt", "v1/core/sched/scheduler.py::Scheduler._preempt_request"),
     Concept("abort", "impl/scheduler.py::Scheduler.abort", "v1/core/sched/scheduler.py::Scheduler.finish_requests"),
+    Concept("asynchronous scheduling", "impl/async_scheduler.py::AsyncScheduler", "v1/core/sched/async_scheduler.py::AsyncScheduler"),
     Concept("pausing", "impl/scheduler.py::PauseState", "v1/core/sched/interface.py::PauseState"),
     Concept("block manager", "impl/block_manager.py::BlockManager", "v1/core/kv_cache_manager.py::KVCacheManager"),
     Concept("prefix cache hit", "impl/block_manager.py::BlockManager.get_computed_blocks", "v1/core/single_type_kv_cache_manager.py::FullAttentionManager.find_longest_cache_hit"),
