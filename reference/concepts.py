@@ -40,6 +40,7 @@ CONCEPTS = [
     Concept("the whole engine", "impl/llm.py::LLM", "entrypoints/llm.py::LLM"),
     Concept("engine", "impl/engine.py::Engine", "v1/engine/llm_engine.py::LLMEngine"),
     Concept("one step of everything", "impl/engine.py::Engine.step", "v1/engine/core.py::EngineCore.step"),
+    Concept("a step while the one before is computed", "impl/engine.py::Engine._overlapped_step", "v1/engine/core.py::EngineCore.step_with_batch_queue"),
     Concept("asynchronous engine", "impl/async_llm.py::AsyncLLM", "v1/engine/async_llm.py::AsyncLLM"),
     Concept("checks at the door", "impl/input_processor.py::InputProcessor", "v1/engine/input_processor.py::InputProcessor"),
     Concept("output processor", "impl/output_processor.py::OutputProcessor", "v1/engine/output_processor.py::OutputProcessor"),
