@@ -5,12 +5,13 @@ AsyncScheduler in `spec/fuzz`.
 """
 import pytest
 
-pytest.importorskip("torch", reason="an engine with a model needs torch; 'make setup' installs it")
-
-from impl import LLM, SamplingParams
+from impl.sampling_params import SamplingParams
 from impl.scheduler import Scheduler
 from reference.prompts import CHECKPOINTS, Prompts
 from spec.engine.random_prompts import at_random
+from spec.engine.side_by_side import needs_torch
+
+pytestmark = needs_torch
 
 SMALL = {"dtype": "float32", "block_size": 32, "num_gpu_blocks_override": 8, "max_model_len": 128, "max_num_batched_tokens": 40, "max_num_seqs": 16}
 TEXTS = ["Elizabeth was", "Mr. Darcy", "She had never", "It is a truth universally acknowledged, that a single man in possession of a good fortune",
@@ -18,6 +19,7 @@ TEXTS = ["Elizabeth was", "Mr. Darcy", "She had never", "It is a truth universal
 
 
 def model(name="qwen3", **limits):
+    from impl import LLM
     return LLM(str(CHECKPOINTS / name), **SMALL | limits)
 
 
@@ -49,7 +51,7 @@ def test_the_overlapped_loop_says_the_same(name, monkeypatch):
 
 def played(asked: Prompts, **limits) -> dict[str, list[int]]:
     """The tokens of each request of `asked`, which arrive as it says and are never aborted."""
-    engine = LLM(str(asked.of("qwen3").folder), **asked.limits | limits).engine
+    engine = model(**asked.limits | limits).engine
     tokens: dict[str, list[int]] = {}
     arriving, index = sorted(asked.asks, key=lambda ask: ask.arrives), 0
     while arriving or engine.has_unfinished_requests():
