@@ -1,6 +1,7 @@
 """The engine you could have written."""
 from importlib import import_module
 
+from impl.async_scheduler import AsyncScheduler
 from impl.config import SchedulerConfig
 from impl.outputs import SchedulerOutput
 from impl.parallel_sampling import fan_out
@@ -11,7 +12,7 @@ from impl.structured_output import Grammar
 
 WITH_TENSORS = {"LLM": "llm", "AsyncLLM": "async_llm"}     # the files they are in
 
-__all__ = ["LLM", "AsyncLLM", "Grammar", "PauseState", "Request", "SamplingParams", "Scheduler", "SchedulerConfig", "SchedulerOutput", "fan_out"]
+__all__ = ["LLM", "AsyncLLM", "AsyncScheduler", "Grammar", "PauseState", "Request", "SamplingParams", "Scheduler", "SchedulerConfig", "SchedulerOutput", "fan_out"]
 
 
 def __getattr__(name: str):

@@ -126,6 +126,17 @@ class BlockManager:
             return NotEnoughBlocks(needed, self.pool.num_free_blocks)
         return self._extend(request, needed, num_tokens)
 
+    def cache_blocks(self, request: Request, num_tokens: int) -> None:
+        """Put the blocks that its first `num_tokens` tokens fill into the prefix cache."""
+        if self.enable_caching:
+            num_full = num_tokens // self.block_size
+            num_cached = self.num_cached_blocks[request.request_id]
+            if num_full > num_cached:
+                table = self.block_tables[request.request_id]
+                for index in range(num_cached, num_full):
+                    self.pool.cache(table[index], request.block_hashes[index])
+                self.num_cached_blocks[request.request_id] = num_full
+
     def block_ids(self, request_id: str) -> tuple[int, ...]:
         """The block table of a request."""
         return tuple(block.block_id for block in self.block_tables[request_id])
@@ -150,16 +161,9 @@ class BlockManager:
 
         They are cached when they are scheduled, before they are computed: the model
         runs a step's requests together, so one admitted in the same step can already
-        share them.
+        share them. A token that is not known yet has no hash, so its block has to wait.
         """
         new_blocks = self.pool.get_new_blocks(num_new_blocks) if num_new_blocks else []
-        table = self.block_tables[request.request_id]
-        table += new_blocks
-        if self.enable_caching:
-            num_full = num_tokens // self.block_size
-            num_cached = self.num_cached_blocks[request.request_id]
-            if num_full > num_cached:
-                for index in range(num_cached, num_full):
-                    self.pool.cache(table[index], request.block_hashes[index])
-                self.num_cached_blocks[request.request_id] = num_full
+        self.block_tables[request.request_id] += new_blocks
+        self.cache_blocks(request, min(num_tokens, request.num_tokens))
         return new_blocks

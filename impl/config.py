@@ -28,6 +28,7 @@ class SchedulerConfig:
     long_prefill_token_threshold_adaptive: bool = False
     scheduler_reserve_full_isl: bool = True     # admit only if the whole prompt fits
     watermark: float = 0.0                      # share of the pool kept free when admitting
+    async_scheduling: bool = False              # decide a step while the one before is still computed (AsyncScheduler)
 
     def __post_init__(self):
         for name in ("num_blocks", "block_size", "max_model_len", "max_num_batched_tokens", "max_num_seqs"):

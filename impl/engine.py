@@ -2,22 +2,25 @@
 
 Mirrors `v1/engine/llm_engine.py::LLMEngine` and `v1/engine/core.py::EngineCore`.
 """
+from collections import deque
+from concurrent.futures import Future, wait
 from typing import get_args
 
 import torch
 from tokenizers import Tokenizer
 
+from impl.async_scheduler import AsyncScheduler
 from impl.checkpoint import end_tokens, find, read_config
 from impl.config import SchedulerConfig
 from impl.errors import DuplicateRequestError, InferLabError, InvalidConfigError
-from impl.grammar_compiler import GrammarCompiler
+from impl.grammar_compiler import GrammarCompiler, InvalidGrammarError
 from impl.input_processor import InputProcessor, Prompt
 from impl.logprobs import LogprobsMode
 from impl.model_runner import ModelRunner
 from impl.models import load_model
 from impl.ops import FP8, choose
 from impl.output_processor import OutputProcessor
-from impl.outputs import EngineCoreOutput
+from impl.outputs import EngineCoreOutput, SchedulerOutput
 from impl.parallel_sampling import fan_out
 from impl.request import Request
 from impl.request_output import RequestOutput
@@ -25,6 +28,7 @@ from impl.sampler import Sampled
 from impl.sampling_params import SamplingParams
 from impl.scheduler import Scheduler
 from impl.structured_output import Grammar
+from impl.worker import Worker
 
 
 class Engine:
@@ -45,10 +49,12 @@ class Engine:
         self.input_processor = InputProcessor(self.tokenizer, self.model_config["vocab_size"], max_logprobs,
                                               *end_tokens(folder, self.model_config, self.tokenizer))
         self.grammar_compiler = GrammarCompiler(self.tokenizer, self.model_config["vocab_size"])
-        self.scheduler = Scheduler(config)
+        self.scheduler = AsyncScheduler(config) if config.async_scheduling else Scheduler(config)
         self.model_runner = ModelRunner(loaded, self.model_config, config.num_blocks, config.block_size,
                                         ops.Sampler(logprobs_mode, seed), torch.float8_e4m3fn if kv_cache_dtype == FP8 else None)
         self.output_processor = OutputProcessor(self.tokenizer, self.scheduler.abort)
+        self.worker = Worker(self.model_runner) if config.async_scheduling else None
+        self.in_flight: deque[tuple[SchedulerOutput, Future]] = deque()     # with a worker: steps that are decided and not taken in
 
     def add_request(self, request_id: str, prompt: Prompt, params: SamplingParams = SamplingParams(), *,
                     priority: int = 0, cache_salt: str | None = None) -> None:
@@ -60,6 +66,8 @@ class Engine:
             text, token_ids = self.input_processor.tokens(prompt)
             params = self.input_processor.params(params)
             rules = params.structured_outputs and self.grammar_compiler.parse(params.structured_outputs)
+            if rules and self.scheduler.config.async_scheduling:
+                raise InvalidGrammarError("structured_outputs needs the token before the next step is decided; build the engine with async_scheduling=False")
         except InferLabError as error:
             raise type(error)(f"request {request_id!r}: {error}") from None
         children = fan_out(Request(request_id, token_ids, params, priority=priority, cache_salt=cache_salt,
@@ -88,15 +96,40 @@ class Engine:
 
     def step(self) -> list[RequestOutput]:
         """One step of everything."""
+        if self.worker:
+            return self._overlapped_step()
         output = self.scheduler.schedule()
         self.output_processor.note_admitted(output)
-        sampled = self.model_runner.execute(output, self.scheduler.requests)
+        return self._take_in(output, self.model_runner.execute(output, self.scheduler.requests))
+
+    def _overlapped_step(self) -> list[RequestOutput]:
+        """Decide a step and hand it out, and only then take in the one before: the device finds work when it is done with that.
+
+        What is new is told one step later, so the first step tells nothing.
+        Mirrors `v1/engine/core.py::EngineCore.step_with_batch_queue`.
+        """
+        if len(self.in_flight) < 2:     # two: somebody interrupted the waiting for the older one
+            output = self.scheduler.schedule()
+            self.output_processor.note_admitted(output)
+            self.in_flight.append((output, self.worker.hand_out(output, self.scheduler.requests)))
+        if len(self.in_flight) < 2:
+            return []
+        before, computed = self.in_flight[0]
+        wait([computed])
+        if computed.exception():    # what is in flight behind it begins with tokens that will never come
+            while self.in_flight:
+                self.scheduler.update_from_output(self.in_flight.popleft()[0], {})
+            raise computed.exception()
+        self.in_flight.popleft()
+        return self._take_in(before, computed.result())
+
+    def _take_in(self, output: SchedulerOutput, sampled: dict[str, Sampled]) -> list[RequestOutput]:
         outputs = self.scheduler.update_from_output(output, {request_id: new.token_ids for request_id, new in sampled.items()})
         return self.output_processor.process(outputs + self._end_failed(sampled), sampled)
 
     def _end_failed(self, sampled: dict[str, Sampled]) -> list[EngineCoreOutput]:
-        """End the requests for which no token could be chosen; the others go on."""
-        failed = [request_id for request_id, new in sampled.items() if new.error]
+        """End the requests for which no token could be chosen; the others go on. One that has ended meanwhile has nothing to end."""
+        failed = [request_id for request_id, new in sampled.items() if new.error and request_id in self.scheduler.requests]
         for request_id in failed:
             self.scheduler.abort(request_id)
         return [EngineCoreOutput(request_id, (), "error", sampled[request_id].error) for request_id in failed]

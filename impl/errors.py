@@ -35,5 +35,9 @@ class DuplicateRequestError(InferLabError):
     """A request id that is in use."""
 
 
+class StepsInFlightError(InferLabError):
+    """A step was decided, or taken in, out of its turn."""
+
+
 class UnknownRequestError(InferLabError):
     """A request id that the scheduler does not know, or no longer."""

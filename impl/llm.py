@@ -27,7 +27,7 @@ class LLM:
     max_model_len: tokens of one sequence, prompt and output; None: as many as the model knows positions and the KV cache has room for.
     num_gpu_blocks_override: blocks of the KV cache; None: what fits into `kv_cache_memory_bytes`, but at least one sequence, and no more than can be used.
     seed: of the chance that all requests without a seed of their own share.
-    limits: other fields of `SchedulerConfig`, such as `max_num_seqs`, `max_num_batched_tokens`, `enable_prefix_caching`.
+    limits: other fields of `SchedulerConfig`, such as `max_num_seqs`, `max_num_batched_tokens`, `enable_prefix_caching`, `async_scheduling`.
     """
 
     def __init__(self, model: str, *, dtype: str = "auto", device: str = "cpu", kernels: bool | None = None, kv_cache_dtype: str = "auto",

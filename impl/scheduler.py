@@ -124,20 +124,11 @@ class Scheduler:
         outputs, stopped = [], []
         for scheduled in output.scheduled:
             request = self.requests.get(scheduled.request_id)
-            if request is None or request.status is not RequestStatus.RUNNING:
+            if request is None or not self._takes_output(request):
                 continue
-            new_token_ids, has_stopped = [], False
-            for token_id in sampled.get(scheduled.request_id, ()):
-                request.token_ids.append(token_id)
-                new_token_ids.append(token_id)
-                has_stopped = request.check_stop(self.config.max_model_len)
-                if has_stopped:
-                    break
+            new_token_ids, has_stopped = self._append_output(request, sampled.get(scheduled.request_id, ()))
             if not new_token_ids:
                 continue
-            self._hash_full_blocks(request)
-            if request.grammar and not request.grammar.matcher.accept(new_token_ids):
-                request.status, has_stopped = RequestStatus.FINISHED_ERROR, True
             finish_reason = None
             if has_stopped:
                 finish_reason = request.status.value
@@ -157,6 +148,26 @@ class Scheduler:
             self._finish(request)
         return [EngineCoreOutput(request.request_id, (), request.status.value) for request in ended]
 
+    # Parts of taking in what was sampled
+
+    def _takes_output(self, request: Request) -> bool:
+        """Whether what was sampled for it still counts: a reset takes it back."""
+        return request.status is RequestStatus.RUNNING
+
+    def _append_output(self, request: Request, token_ids: Iterable[int]) -> tuple[list[int], bool]:
+        """Append what was sampled, as far as the first token that ends the request; returns that part, and whether it has ended."""
+        new_token_ids, has_stopped = [], False
+        for token_id in token_ids:
+            request.token_ids.append(token_id)
+            new_token_ids.append(token_id)
+            has_stopped = request.check_stop(self.config.max_model_len)
+            if has_stopped:
+                break
+        self._hash_full_blocks(request)
+        if new_token_ids and request.grammar and not request.grammar.matcher.accept(new_token_ids):
+            request.status, has_stopped = RequestStatus.FINISHED_ERROR, True
+        return new_token_ids, has_stopped
+
     # Parts of a step
 
     def _schedule_running(self, step: "_Step") -> None:
@@ -164,7 +175,12 @@ class Scheduler:
         index = 0
         while index < len(self.running) and step.token_budget > 0:
             request = self.running[index]
-            num_new_tokens = step.share(request, request.num_tokens - request.num_computed_tokens)
+            num_missing_tokens = self._num_missing_tokens(request)
+            if num_missing_tokens == 0:     # only where the step before is still in flight
+                step.note(request.request_id, "gets no tokens: the step in flight computes all it needs")
+                index += 1
+                continue
+            num_new_tokens = step.share(request, num_missing_tokens)
             new_blocks = self._allocate_or_preempt(request, num_new_tokens, step)
             if new_blocks is None:      # it had to go itself, and the step ends with it
                 return self._note_left_out(step, "no blocks are left")
@@ -174,6 +190,10 @@ class Scheduler:
                       tuple([block.block_id for block in new_blocks]) if new_blocks else ())
             index += 1
         self._note_left_out(step, "the token budget is used up")
+
+    def _num_missing_tokens(self, request: Request) -> int:
+        """How many tokens of a running request no step has been given yet."""
+        return request.num_tokens - request.num_computed_tokens
 
     def _allocate_or_preempt(self, request: Request, num_new_tokens: int, step: "_Step") -> list[Block] | None:
         """Blocks for a running request, at the cost of others if need be; None if it had to go itself."""
@@ -198,7 +218,7 @@ class Scheduler:
     def _note_left_out(self, step: "_Step", why: str) -> None:
         if len(step.scheduled) < len(self.running):
             for request in self.running:
-                if request.request_id not in step.scheduled:
+                if request.request_id not in step.scheduled and self._num_missing_tokens(request):
                     step.note(request.request_id, "gets no tokens: {}", why)
 
     def _schedule_waiting(self, step: "_Step") -> None:

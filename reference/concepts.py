@@ -36,6 +36,9 @@ SCHEDULING = [
     Concept("a request leaves", "impl/scheduler.py::Scheduler._finish", "v1/core/sched/scheduler.py::Scheduler._free_request", about=("finish",)),
     Concept("abort", "impl/scheduler.py::Scheduler.abort", "v1/core/sched/scheduler.py::Scheduler.finish_requests",
             about=("abort", "abort call"), also=("v1/engine/llm_engine.py::LLMEngine.abort_request",)),
+    Concept("asynchronous scheduling", "impl/async_scheduler.py::AsyncScheduler", "v1/core/sched/async_scheduler.py::AsyncScheduler"),
+    Concept("waiting for a grammar", "impl/structured_output.py::Grammar", "v1/structured_output/request.py::StructuredOutputRequest",
+            about=("grammar wait", "error end"), also=("v1/core/sched/scheduler.py::Scheduler._handle_blocked_waiting_request",)),
     Concept("pausing", "impl/scheduler.py::PauseState", "v1/core/sched/interface.py::PauseState", about=("pause",)),
 ]
 
@@ -71,6 +74,7 @@ LOOP = [
     Concept("engine", "impl/engine.py::Engine", "v1/engine/llm_engine.py::LLMEngine"),
     Concept("one step of everything", "impl/engine.py::Engine.step", "v1/engine/core.py::EngineCore.step",
             also=("v1/engine/llm_engine.py::LLMEngine.step",)),
+    Concept("a step while the one before is computed", "impl/engine.py::Engine._overlapped_step", "v1/engine/core.py::EngineCore.step_with_batch_queue"),
     Concept("asynchronous engine", "impl/async_llm.py::AsyncLLM", "v1/engine/async_llm.py::AsyncLLM"),
 ]
 
@@ -85,6 +89,8 @@ INPUTS_AND_OUTPUTS = [
     Concept("output processor", "impl/output_processor.py::OutputProcessor", "v1/engine/output_processor.py::OutputProcessor"),
     Concept("incremental detokenisation", "impl/detokenizer.py::Detokenizer", "v1/engine/detokenizer.py::FastIncrementalDetokenizer",
             about=("held back",), also=("v1/engine/detokenizer.py::BaseIncrementalDetokenizer", "v1/engine/detokenizer.py::IncrementalDetokenizer")),
+    Concept("structured output", "impl/grammar_compiler.py::GrammarCompiler", "v1/structured_output/__init__.py::StructuredOutputManager",
+            also=("v1/structured_output/backend_xgrammar.py::validate_xgrammar_grammar", "v1/structured_output/backend_xgrammar.py::XgrammarGrammar")),
     Concept("stop strings", "impl/detokenizer.py::Detokenizer._cut_at_stop_string", "v1/engine/detokenizer.py::check_stop_strings",
             about=("stop string",)),
     Concept("what a user gets", "impl/request_output.py::RequestOutput", "outputs.py::RequestOutput"),

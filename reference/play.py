@@ -4,6 +4,7 @@ An engine is anything with the doors of `impl.Scheduler`; `reference/vllm_schedu
 puts them in front of the real one. The model is played too: it generates the text
 `<request id>.out`, so that an engine cannot change what is said by changing when.
 """
+from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict
 from types import ModuleType, SimpleNamespace
@@ -33,9 +34,9 @@ def play(workload: Workload, build: Callable[[Workload], object], engine: str,
             return run
         run.steps.append(step)
         if index >= workload.last_event:
-            if not step.updated_state.running and not step.updated_state.waiting:
+            if not step.updated_state.running and not step.updated_state.waiting and not player.computing:
                 break
-            if not step.scheduled and not step.preempted:
+            if not step.scheduled and not step.preempted and not player.has_updated:
                 run.ended = STALLED
                 break
     else:
@@ -57,7 +58,7 @@ class OurEngine:
         config = self.types.SchedulerConfig(**workload.config)
         if workload.engine:
             config.require_pool_for_one_sequence()
-        self.scheduler = package.Scheduler(config)
+        self.scheduler = package.AsyncScheduler(config) if config.async_scheduling else package.Scheduler(config)
 
     def add(self, spec: RequestSpec, arrival_time: float) -> list[str]:
         """Queue a request, or its `n` children; returns their ids."""
@@ -139,6 +140,13 @@ class _Player:
         self.num_prompt: dict[str, int] = {}        # tokens of its prompt
         self.num_known: dict[str, int] = {}         # tokens of prompt and output
         self.num_arrived = 0
+        self.max_in_flight = 1 if workload.config.get("async_scheduling") else 0
+        self.in_flight: deque = deque()     # steps that are decided and not taken in
+        self.has_updated = False            # whether this step has taken in a step that computed something
+
+    @property
+    def computing(self) -> bool:
+        return any(output.scheduled for output in self.in_flight)
 
     def step(self, index: int) -> Step:
         refused, complaints, resets = [], [], []
@@ -146,9 +154,10 @@ class _Player:
             self._attempt(refused, f"request {spec.request_id}", lambda: self._arrive(spec))
         self._act(index, False, complaints, resets)
         output = self.engine.schedule()
+        self.in_flight.append(output)
         scheduled_state = self.engine.state()
         self._act(index, True, complaints, resets)
-        outputs = self.engine.update(output, self._sample(output.scheduled))
+        outputs = self._update()
         for done in outputs:
             self.num_known[done.request_id] += len(done.new_token_ids)
         step = Step(index, tuple([refusal.partition(":")[0] for refusal in refused]), tuple(resets), tuple(output.scheduled),
@@ -158,6 +167,18 @@ class _Player:
         if self.watch:
             self.watch(self.engine, step)
         return step
+
+    def _update(self) -> list:
+        """Take in the step just decided or, with asynchronous scheduling, the one before: the next is decided first.
+
+        Mirrors `v1/engine/core.py::EngineCore.step_with_batch_queue`.
+        """
+        self.has_updated = False
+        if len(self.in_flight) <= self.max_in_flight:
+            return []
+        output = self.in_flight.popleft()
+        self.has_updated = bool(output.scheduled)
+        return self.engine.update(output, self._sample(output.scheduled))
 
     def _arrive(self, spec: RequestSpec) -> None:
         self.num_arrived += 1

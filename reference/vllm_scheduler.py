@@ -11,6 +11,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import Future
+from collections import deque
 from dataclasses import asdict
 from importlib import metadata, util
 from types import SimpleNamespace
@@ -68,7 +69,6 @@ def _vllm():
     from vllm.utils.hashing import sha256
     from vllm.v1.core.kv_cache_utils import get_kv_cache_configs, get_request_block_hasher, init_none_hash
     from vllm.v1.core.sched.interface import PauseState
-    from vllm.v1.core.sched.scheduler import Scheduler
     from vllm.v1.engine import EngineCoreRequest
     from vllm.v1.engine.input_processor import InputProcessor
     from vllm.v1.engine.parallel_sampling import ParentRequest
@@ -103,7 +103,7 @@ def _vllm_config(limits: dict):
     config.model_config.max_model_len = limits["max_model_len"]
     scheduler_limits = {name: value for name, value in limits.items()
                         if name not in ("num_blocks", "block_size", "enable_prefix_caching")}
-    config.scheduler_config = vllm.SchedulerConfig(is_encoder_decoder=False, async_scheduling=False, **scheduler_limits)
+    config.scheduler_config = vllm.SchedulerConfig(is_encoder_decoder=False, **{"async_scheduling": False} | scheduler_limits)
     config.cache_config = vllm.CacheConfig(block_size=limits["block_size"],
                                            enable_prefix_caching=limits.get("enable_prefix_caching", True))
     config.cache_config.num_gpu_blocks = limits["num_blocks"]
@@ -188,6 +188,11 @@ class VllmEngine:
                        if self.config.cache_config.enable_prefix_caching else None)
         self.eyes = VllmEyes(self.scheduler)
         self.grammars: dict[str, tuple[Future, _PlayedGrammar]] = {}
+        self.scheduler = self.config.scheduler_config.get_scheduler_cls()(self.config, cache, _base_config()[1], block_size=block_size, log_stats=log_stats)
+        self.hasher = (vllm.get_request_block_hasher(block_size, vllm.sha256)
+                       if self.config.cache_config.enable_prefix_caching else None)
+        self.eyes = VllmEyes(self.scheduler)
+        self.in_flight = deque()    # what schedule() returned and update() has not had yet
         self.prefix_cache = dict.fromkeys(("requests", "queries", "hits", "preempted_requests", "preempted_queries",
                                            "preempted_hits"), 0)
 
@@ -236,12 +241,14 @@ class VllmEngine:
         return None
 
     def schedule(self) -> SchedulerOutput:
-        self.output = self.scheduler.schedule()
-        return self.eyes.decision(self.output)
+        decided = self.scheduler.schedule()
+        self.in_flight.append(decided)
+        return self.eyes.decision(decided)
 
     def update(self, output: SchedulerOutput, sampled: dict[str, list[int]]) -> list[EngineCoreOutput]:
-        order = list(self.output.num_scheduled_tokens)
-        answer = self.scheduler.update_from_output(self.output, self.vllm.ModelRunnerOutput(
+        decided = self.in_flight.popleft()
+        order = list(decided.num_scheduled_tokens)
+        answer = self.scheduler.update_from_output(decided, self.vllm.ModelRunnerOutput(
             req_ids=order, req_id_to_index={request_id: index for index, request_id in enumerate(order)},
             sampled_token_ids=[sampled.get(request_id, []) for request_id in order],
             logprobs=None, prompt_logprobs_dict={}, pooler_output=[]))

@@ -4,7 +4,7 @@ import pkgutil
 
 from spec.bench.claim import ALL_CLAIMS, Claim
 
-FOLDERS = ("scheduler", "kv_cache", "surgery", "engine", "sampling")
+FOLDERS = ("spec.scheduler", "spec.kv_cache", "spec.surgery", "spec.engine", "spec.sampling")
 
 
 def all_claims() -> list[Claim]:

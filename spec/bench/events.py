@@ -11,10 +11,13 @@ def events(run: Run) -> Counter:
     if run.ended in (STALLED, CRASHED, REFUSED):
         count[{STALLED: "stall", CRASHED: "crash", REFUSED: "refusal"}[run.ended]] += 1
     cached: set[int] = set()
-    for step in run.steps:
-        _count_step(step, cached, run, count)
+    one_later = bool(run.workload.config.get("async_scheduling"))     # the tokens of a step come with the next
+    for index, step in enumerate(run.steps):
+        _count_step(step, run.steps[index + one_later:index + one_later + 1], cached, run, count)
         cached = set(step.updated_state.cached_blocks)
     count["abort"] = len(_aborted(run))
+    if run.workload.config.get("async_scheduling"):
+        count += _overlapped(run)
     if isinstance(run, Generation):
         return +(count + _generated(run))
     count["abort call"] = sum(action.name == "abort" for action in run.workload.actions)    # there may be nobody to abort
@@ -25,7 +28,7 @@ def events(run: Run) -> Counter:
     return +count
 
 
-def _count_step(step: Step, cached: set[int], run: Run, count: Counter) -> None:
+def _count_step(step: Step, told: list[Step], cached: set[int], run: Run, count: Counter) -> None:
     count["admission"] += len(step.admitted)
     count["resumption"] += len(step.resumed)
     count["preemption"] += len(step.preempted)
@@ -40,13 +43,30 @@ def _count_step(step: Step, cached: set[int], run: Run, count: Counter) -> None:
         any(block_id not in cached for block_id in share.new_block_ids[:share.num_computed_tokens // size])
         for share in step.admitted)
     count["eviction"] += sum(block_id in cached for share in step.scheduled for block_id in _fresh_blocks(share, size))
-    count["chunk"] += sum(share.num_tokens > 1 and not _sampled(step, share.request_id) for share in step.scheduled)
+    count["chunk"] += sum(share.num_tokens > 1 and not _sampled(told, share.request_id) for share in step.scheduled)
     count["decode"] += sum(share.num_tokens == 1 for share in step.running)
     count["waiting"] += bool(step.scheduled_state.waiting)
     for output in step.outputs:
         if output.finish_reason:
             count["finish"] += 1
             count["stop" if output.finish_reason == "stop" else "length"] += 1
+
+
+def _overlapped(run: Run) -> Counter:
+    """What only happens when a step is decided while the one before is in flight."""
+    count: Counter = Counter()
+    for before, step, after in zip(run.steps, run.steps[1:], [*run.steps[2:], None]):
+        count["step in flight"] += bool(before.scheduled)
+        count["reset in flight"] += bool(before.scheduled and step.resets)
+        waiting, running = set(step.scheduled_state.waiting), set(step.scheduled_state.running)
+        for done in step.outputs:
+            count["token for a preempted request"] += done.request_id in waiting
+            count["end while preempted"] += done.request_id in waiting and done.finish_reason is not None
+            count["end known in advance"] += done.finish_reason == "length" and done.request_id in running and not step.of(done.request_id)
+        # Computed for somebody who is gone when it could be told: by a stop token, or by an abort.
+        here = set(after.scheduled_state.running + after.scheduled_state.waiting) if after else set()
+        count["wasted share"] += sum(share.request_id not in here for share in step.scheduled)
+    return count
 
 
 def _generated(run: Generation) -> Counter:
@@ -89,5 +109,5 @@ def _fresh_blocks(share, block_size: int) -> tuple[int, ...]:
     return share.new_block_ids[share.num_computed_tokens // block_size:]
 
 
-def _sampled(step: Step, request_id: str) -> bool:
-    return any(output.request_id == request_id for output in step.outputs)
+def _sampled(told: list[Step], request_id: str) -> bool:
+    return any(output.request_id == request_id for step in told for output in step.outputs)

@@ -160,6 +160,9 @@ def step_lines(step: Step) -> list[str]:
     before, after = step.scheduled_state, step.updated_state
     lines.append(f"running: {' '.join(before.running) or '-'}   waiting: {' '.join(before.waiting) or '-'}")
     lines.append(f"free: {_ids(before.free_blocks)}")
+    later = [done.request_id for done in step.outputs if not step.of(done.request_id)]      # with asynchronous scheduling
+    if later:
+        lines.append(f"told what the step before computed: {' '.join(later)}")
     ended = [f"{done.request_id} ({done.finish_reason})" for done in step.outputs if done.finish_reason]
     if ended:
         lines.append(f"ended: {' '.join(ended)}")

@@ -7,8 +7,11 @@ from reference.workload import EOS, Workload, workload
 STOP_TOKEN = 7
 
 
-def random_workload(rng: Random, structured: bool = False) -> Workload:
-    """A workload in which something happens: about a dozen requests, a pool they do not all fit into. `structured`: many wait for a grammar."""
+def random_workload(rng: Random, async_scheduling: bool = False, structured: bool = False) -> Workload:
+    """A workload in which something happens: about a dozen requests, a pool they do not all fit into. `structured`: many wait for a grammar.
+
+    The same number makes the same one for either scheduler.
+    """
     built = random_limits(rng)
     max_model_len = built.config["max_model_len"]
     num_requests, spread = rng.randint(8, 14), rng.choice((0, 5, 20, 30))
@@ -18,7 +21,8 @@ def random_workload(rng: Random, structured: bool = False) -> Workload:
         built = bad_request(rng, built)
     if structured:
         built = random_grammars(rng, built)
-    return random_actions(rng, built, num_requests, spread + 20)
+    built = random_actions(rng, built, num_requests, spread + 20)
+    return built.with_config(async_scheduling=True) if async_scheduling else built
 
 
 def random_limits(rng: Random) -> Workload:

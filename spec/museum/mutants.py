@@ -184,8 +184,8 @@ PREFIX_CACHE = [
     Mutant("in-flight-output-kept",
            "A request that was preempted by a reset between schedule and update still takes the token of the step in flight.",
            "scheduler.py",
-           "if request is None or request.status is not RequestStatus.RUNNING:",
-           "if request is None:"),
+           "        return request.status is RequestStatus.RUNNING\n",
+           "        return True\n"),
     Mutant("hit-rate-flattered",
            "A preempted request finds its own blocks, and the statistics count them as hits: 32 % on random prompts. "
            "vLLM issue #25780.",
@@ -507,4 +507,31 @@ LIMITS = [
            "usable = self.num_blocks"),
 ]
 
-MUTANTS = [*BLOCKS, *PREFIX_CACHE, *PREEMPTION, *PRIORITY, *ADMISSION, *CHUNKS, *ENDS, *GRAMMARS, *LIMITS]
+IN_FLIGHT = [
+    Mutant("one-step-too-many",
+           "A request whose last token is in flight is given one more step, as if nobody knew max_tokens. So it was when vLLM began "
+           "to schedule asynchronously, until PR #27922.",
+           "async_scheduler.py",
+           "num_tokens >= last:",
+           "num_tokens > last:"),
+    Mutant("token-lost-with-the-blocks",
+           "A request that is preempted loses the token which the step in flight samples for it, and samples it again. "
+           "PR #47900 wanted it so; vLLM delivers the token instead, PR #48245.",
+           "async_scheduler.py",
+           "        return True\n",
+           "        return request.status is RequestStatus.RUNNING\n"),
+    Mutant("reset-tells-what-was-in-flight",
+           "A reset preempts who runs and resumes them in the same step, but the token of the step in flight is still delivered: it "
+           "comes twice, once late. vLLM discards it; that it once discarded too much is issue #42043.",
+           "async_scheduler.py",
+           "                    awaiting.pop(request.request_id, None)\n",
+           "                    pass\n"),
+    Mutant("end-overlooked-while-waiting",
+           "A preempted request ends by the token that was in flight, but only the running requests are looked through: it stays in "
+           "the waiting queue and is resumed after its end.",
+           "async_scheduler.py",
+           "        elif has_stopped:\n            self.waiting.remove(request)\n",
+           ""),
+]
+
+MUTANTS = [*BLOCKS, *PREFIX_CACHE, *PREEMPTION, *PRIORITY, *ADMISSION, *CHUNKS, *ENDS, *GRAMMARS, *LIMITS, *IN_FLIGHT]

@@ -16,7 +16,7 @@ from reference.trace import CRASHED, CUT, REFUSED, STALLED, Run
 from spec.bench.claim import Claim
 from spec.bench.events import events
 from spec.bench.verdict import compare
-from spec.house.test_concepts import all_claims
+from spec.bench.collect import all_claims
 
 FOLDERS = ("scheduler", "kv_cache")
 
