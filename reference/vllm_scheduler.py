@@ -181,17 +181,13 @@ class VllmEngine:
         self.checks_prompts = workload.engine
         cache = vllm.KVCacheConfig(num_blocks=num_blocks, kv_cache_tensors=[],
                                    kv_cache_groups=[vllm.KVCacheGroupSpec(["layer"], spec)])
-        self.scheduler = vllm.Scheduler(self.config, cache, _base_config()[1], block_size=block_size, log_stats=log_stats)
+        self.scheduler = self.config.scheduler_config.get_scheduler_cls()(self.config, cache, _base_config()[1], block_size=block_size, log_stats=log_stats)
         if attach:
             attach(self.scheduler)
         self.hasher = (vllm.get_request_block_hasher(block_size, vllm.sha256)
                        if self.config.cache_config.enable_prefix_caching else None)
         self.eyes = VllmEyes(self.scheduler)
         self.grammars: dict[str, tuple[Future, _PlayedGrammar]] = {}
-        self.scheduler = self.config.scheduler_config.get_scheduler_cls()(self.config, cache, _base_config()[1], block_size=block_size, log_stats=log_stats)
-        self.hasher = (vllm.get_request_block_hasher(block_size, vllm.sha256)
-                       if self.config.cache_config.enable_prefix_caching else None)
-        self.eyes = VllmEyes(self.scheduler)
         self.in_flight = deque()    # what schedule() returned and update() has not had yet
         self.prefix_cache = dict.fromkeys(("requests", "queries", "hits", "preempted_requests", "preempted_queries",
                                            "preempted_hits"), 0)
