@@ -5,11 +5,11 @@ the blocks and the free queue. A new version of vLLM breaks it and nothing else.
 """
 import copy
 import functools
+import inspect
 import json
 import logging
 import os
 import tempfile
-from dataclasses import asdict
 from importlib import metadata, util
 from types import SimpleNamespace
 
@@ -91,6 +91,16 @@ def _base_config():
     return config, vllm.StructuredOutputManager(config)
 
 
+def unknown_limits(workload: Workload) -> list[str]:
+    """The limits of a workload which this vLLM does not have: older ones had fewer."""
+    return sorted(set(_scheduler_limits(workload.config)) - set(inspect.signature(_vllm().SchedulerConfig).parameters))
+
+
+def _scheduler_limits(limits: dict) -> dict:
+    """Those that vLLM keeps in its `SchedulerConfig`; the others are its `CacheConfig`'s."""
+    return {name: value for name, value in limits.items() if name not in ("num_blocks", "block_size", "enable_prefix_caching")}
+
+
 def _vllm_config(limits: dict):
     """vLLM's configuration for a workload's limits; its own validators refuse what they refuse."""
     vllm = _vllm()
@@ -98,9 +108,7 @@ def _vllm_config(limits: dict):
     config = copy.copy(base)
     config.model_config = copy.copy(base.model_config)
     config.model_config.max_model_len = limits["max_model_len"]
-    scheduler_limits = {name: value for name, value in limits.items()
-                        if name not in ("num_blocks", "block_size", "enable_prefix_caching")}
-    config.scheduler_config = vllm.SchedulerConfig(is_encoder_decoder=False, async_scheduling=False, **scheduler_limits)
+    config.scheduler_config = vllm.SchedulerConfig(is_encoder_decoder=False, async_scheduling=False, **_scheduler_limits(limits))
     config.cache_config = vllm.CacheConfig(block_size=limits["block_size"],
                                            enable_prefix_caching=limits.get("enable_prefix_caching", True))
     config.cache_config.num_gpu_blocks = limits["num_blocks"]
@@ -145,7 +153,7 @@ class VllmEyes:
                      tuple([request.request_id for request in scheduler.waiting]),
                      tuple([block.block_id for block in pool.free_block_queue.get_all_free_blocks()]),
                      tuple([block.block_id for block in pool.blocks if block._block_hash is not None]),
-                     scheduler.get_kv_cache_usage())
+                     scheduler.kv_cache_manager.usage)   # Scheduler.get_kv_cache_usage says the same, and only since 0.27
 
 
 class VllmEngine:

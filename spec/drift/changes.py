@@ -1,0 +1,106 @@
+"""What changed in vLLM's source where a claim's run passes, between two releases: a few hunks of a unified diff."""
+import difflib
+import functools
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from reference.source import span
+from spec.bench.claim import Claim
+
+CONTEXT = 2         # lines around a hunk
+MOST_LINES = 40     # of one change
+
+
+class Hunk(NamedTuple):
+    """Lines `old` of the one version of a file became lines `new` of the other: from, to, counted from 0, the end not included."""
+
+    file: str
+    old: tuple[int, int]
+    new: tuple[int, int]
+
+
+class Sides(NamedTuple):
+    """Two releases: where vLLM's package folder is, and the lines that a claim's run executed there, by file."""
+
+    old: Path
+    new: Path
+    old_walk: dict[str, list[int]]
+    new_walk: dict[str, list[int]]
+
+
+def change(claim: Claim, sides: Sides) -> str:
+    """The hunks that the claim's run passes, as text; those of the place that it names where it passes none.
+
+    Those come first that use the claim's own words, such as the name of a limit, then those of the place that it names.
+    What is beyond `MOST_LINES` is counted only. No text at all if both versions are the same to the claim.
+    """
+    files = sorted({claim.vllm.partition("::")[0], *sides.old_walk, *sides.new_walk})
+    hunks = [hunk for file in files for hunk in _hunks(file, sides.old, sides.new)]
+    passed = [hunk for hunk in hunks if _passed(hunk, sides)] or [hunk for hunk in hunks if _named(hunk, claim.vllm, sides)]
+    words = _words(claim)
+    passed.sort(key=lambda hunk: (-len(words & _changed_words(hunk, sides)), not _named(hunk, claim.vllm, sides)))
+    return _bounded([_text(hunk, sides) for hunk in passed])
+
+
+def _passed(hunk: Hunk, sides: Sides) -> bool:
+    """Whether a line that differs was executed, in either release. No comment ever is."""
+    return any(start < line <= end for (start, end), walk in ((hunk.old, sides.old_walk), (hunk.new, sides.new_walk))
+               for line in walk.get(hunk.file, ()))
+
+
+def _named(hunk: Hunk, source: str, sides: Sides) -> bool:
+    """Whether it lies in the definition that the claim names."""
+    if hunk.file != source.partition("::")[0]:
+        return False
+    for (start, end), folder in ((hunk.old, sides.old), (hunk.new, sides.new)):
+        place = span(source, folder)
+        if place and start < place[1] and place[0] <= end:
+            return True
+    return False
+
+
+def _words(claim: Claim) -> set[str]:
+    """What the claim speaks of: the words of its sentence and of its workloads."""
+    return _long_words(" ".join([claim.sentence, *(workload.source() for workload in claim.on)]))
+
+
+def _changed_words(hunk: Hunk, sides: Sides) -> set[str]:
+    return _long_words(" ".join(_lines(sides.old / hunk.file)[slice(*hunk.old)] + _lines(sides.new / hunk.file)[slice(*hunk.new)]))
+
+
+def _long_words(text: str) -> set[str]:
+    """Names as a whole, and the words in them."""
+    return {word for name in re.findall(r"[a-z_]{4,}", text.lower()) for word in (name, *name.split("_")) if len(word) >= 4}
+
+
+def _text(hunk: Hunk, sides: Sides) -> list[str]:
+    """The hunk as in a unified diff, with where it is in both releases."""
+    old, new = _lines(sides.old / hunk.file), _lines(sides.new / hunk.file)
+    (old_start, old_end), (start, end) = hunk.old, hunk.new
+    return [f"@@ {hunk.file}:{old_start + 1} → {start + 1} @@",
+            *(f" {line}" for line in new[max(start - CONTEXT, 0):start]),
+            *(f"-{line}" for line in old[old_start:old_end]), *(f"+{line}" for line in new[start:end]),
+            *(f" {line}" for line in new[end:end + CONTEXT])]
+
+
+def _bounded(hunks: list[list[str]]) -> str:
+    """The first hunks, at least one; a hunk too long is cut."""
+    told: list[str] = []
+    for number, hunk in enumerate(hunks):
+        if told and len(told) + len(hunk) > MOST_LINES:
+            return "\n".join([*told, f"… and {len(hunks) - number} more places that the run passes"])
+        told += hunk[:MOST_LINES] + ["…"] * (len(hunk) > MOST_LINES)
+    return "\n".join(told)
+
+
+@functools.cache
+def _hunks(file: str, old: Path, new: Path) -> list[Hunk]:
+    matcher = difflib.SequenceMatcher(None, _lines(old / file), _lines(new / file), autojunk=False)
+    return [Hunk(file, opcode[1:3], opcode[3:5]) for opcode in matcher.get_opcodes() if opcode[0] != "equal"]
+
+
+@functools.cache
+def _lines(path: Path) -> list[str]:
+    """Of a file that is not in one of the releases: none."""
+    return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
