@@ -20,6 +20,7 @@ def locate(source: str, folder: Path) -> tuple[Path, int] | None:
     return node and (folder / source.partition("::")[0], getattr(node, "lineno", 1))
 
 
+@functools.cache
 def span(source: str, folder: Path) -> tuple[int, int] | None:
     """The first and the last line of a definition in `folder`; None if it is not there."""
     node = _find(source, folder)

@@ -68,7 +68,7 @@ def summary(record: dict) -> str:
     asked, rows = versions(record), record["claims"]
     moved, waiting = sum(map(changed, rows)), sum(not row["answers"] for row in rows)
     said = (f"{len(rows)} sentences, {len(asked)} releases: {moved} sentences have another answer in some release than in another"
-            + (f"; {waiting} were added or reworded since and are not asked yet." if waiting else "."))
+            + (f"; not asked yet, because added or changed since: {waiting}." if waiting else "."))
     head = ["release", "built", "true", "false", "did not happen", "no such limit", "changed since the row above", "`impl` decides the same"]
     lines = [head, ["---", "---", *["---:"] * (len(head) - 2)]]
     lines += [_line(record, release, asked) for release in record["releases"]]

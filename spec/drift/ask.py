@@ -5,6 +5,7 @@ which mirrors one release, made the same decisions is noted beside it. Recording
 """
 import importlib
 import json
+import linecache
 import pkgutil
 import sys
 from collections import Counter
@@ -17,7 +18,7 @@ from reference.play import OurEngine, play
 from reference.trace import Run
 from reference.vllm_scheduler import VllmEngine, unknown_limits
 from reference.workload import Workload
-from spec.bench.claim import ALL_CLAIMS, Claim
+from spec.bench.claim import ALL_CLAIMS, Claim, Objection
 from spec.bench.divergence import first_divergence
 from spec.bench.events import events
 
@@ -85,7 +86,13 @@ def _predicate(claim: Claim, theirs: list[Run]) -> tuple[str, str]:
         objection = claim.objection(theirs)
     except Exception as error:      # the predicate was written for a run in which more happens
         return ERROR, f"{type(error).__name__}: {error}".rstrip(": ")
-    return (FAILS, objection.text) if objection else (HOLDS, "")
+    return (FAILS, _said(claim, objection)) if objection else (HOLDS, "")
+
+
+def _said(claim: Claim, objection: Objection) -> str:
+    """Its first line; of an assertion that says nothing, the assertion."""
+    silent = objection.text == "the predicate is false"
+    return linecache.getline(claim.holds.__code__.co_filename, objection.line).strip() if silent else objection.text.splitlines()[0]
 
 
 def _would(verdict: str) -> str:

@@ -20,33 +20,42 @@ class Hunk(NamedTuple):
     new: tuple[int, int]
 
 
+Walk = dict[str, list[int]]     # the lines that a claim's run executes in a release, by file
+
+
 class Sides(NamedTuple):
-    """Two releases: where vLLM's package folder is, and the lines that a claim's run executed there, by file."""
+    """Two releases: the package folder of vLLM, and what each claim's run executes there, by the claim's name."""
 
     old: Path
     new: Path
-    old_walk: dict[str, list[int]]
-    new_walk: dict[str, list[int]]
+    old_walks: dict[str, Walk]
+    new_walks: dict[str, Walk]
 
 
-def change(claim: Claim, sides: Sides) -> str:
+def change(claim: Claim, sides: Sides, unmoved: list[str]) -> str:
     """The hunks that the claim's run passes, as text; those of the place that it names where it passes none.
 
-    Those come first that use the claim's own words, such as the name of a limit, then those of the place that it names.
-    What is beyond `MOST_LINES` is counted only. No text at all if both versions are the same to the claim.
+    First come those which the claims `unmoved`, whose answers are the same in both releases, pass seldom, and those
+    which use the claim's own words, such as the name of a limit. What is beyond `MOST_LINES` is counted only. No text at
+    all if both releases are the same to the claim.
     """
-    files = sorted({claim.vllm.partition("::")[0], *sides.old_walk, *sides.new_walk})
+    files = sorted({claim.vllm.partition("::")[0], *sides.old_walks[claim.name], *sides.new_walks[claim.name]})
     hunks = [hunk for file in files for hunk in _hunks(file, sides.old, sides.new)]
-    passed = [hunk for hunk in hunks if _passed(hunk, sides)] or [hunk for hunk in hunks if _named(hunk, claim.vllm, sides)]
+    telling = [hunk for hunk in hunks if _passed(hunk, claim.name, sides)] or [hunk for hunk in hunks if _named(hunk, claim.vllm, sides)]
     words = _words(claim)
-    passed.sort(key=lambda hunk: (-len(words & _changed_words(hunk, sides)), not _named(hunk, claim.vllm, sides)))
-    return _bounded([_text(hunk, sides) for hunk in passed])
+
+    def weight(hunk: Hunk) -> float:
+        others = sum(_passed(hunk, name, sides) for name in unmoved) / max(len(unmoved), 1)
+        return len(words & _changed_words(hunk, sides)) - 3 * others
+
+    telling.sort(key=lambda hunk: (-weight(hunk), not _named(hunk, claim.vllm, sides)))
+    return _bounded([_text(hunk, sides) for hunk in telling])
 
 
-def _passed(hunk: Hunk, sides: Sides) -> bool:
-    """Whether a line that differs was executed, in either release. No comment ever is."""
-    return any(start < line <= end for (start, end), walk in ((hunk.old, sides.old_walk), (hunk.new, sides.new_walk))
-               for line in walk.get(hunk.file, ()))
+def _passed(hunk: Hunk, claim: str, sides: Sides) -> bool:
+    """Whether a line that differs was executed for a claim, in either release. No comment ever is."""
+    return any(start < line <= end for (start, end), walks in ((hunk.old, sides.old_walks), (hunk.new, sides.new_walks))
+               for line in walks[claim].get(hunk.file, ()))
 
 
 def _named(hunk: Hunk, source: str, sides: Sides) -> bool:
@@ -70,8 +79,9 @@ def _changed_words(hunk: Hunk, sides: Sides) -> set[str]:
 
 
 def _long_words(text: str) -> set[str]:
-    """Names as a whole, and the words in them."""
-    return {word for name in re.findall(r"[a-z_]{4,}", text.lower()) for word in (name, *name.split("_")) if len(word) >= 4}
+    """Names as a whole, and the beginnings of the words in them: a preemption is of what preempts."""
+    names = re.findall(r"[a-z_]{5,}", text.lower())
+    return {name for name in names if "_" in name} | {word[:6] for name in names for word in name.split("_") if len(word) > 4}
 
 
 def _text(hunk: Hunk, sides: Sides) -> list[str]:
