@@ -10,6 +10,7 @@ from spec.bench.claim import Claim
 
 CONTEXT = 2         # lines around a hunk
 MOST_LINES = 40     # of one change
+LIMITS = "config/scheduler.py"      # what is declared there runs at import, when no claim is walked through
 
 
 class Hunk(NamedTuple):
@@ -33,16 +34,17 @@ class Sides(NamedTuple):
 
 
 def change(claim: Claim, sides: Sides, unmoved: list[str]) -> str:
-    """The hunks that the claim's run passes, as text; those of the place that it names where it passes none.
+    """The hunks that the claim's run passes, and those that declare its limits, as text; those of the place that it names where there are none.
 
     First come those which the claims `unmoved`, whose answers are the same in both releases, pass seldom, and those
     which use the claim's own words, such as the name of a limit. What is beyond `MOST_LINES` is counted only. No text at
     all if both releases are the same to the claim.
     """
-    files = sorted({claim.vllm.partition("::")[0], *sides.old_walks[claim.name], *sides.new_walks[claim.name]})
+    files = sorted({claim.vllm.partition("::")[0], LIMITS, *sides.old_walks[claim.name], *sides.new_walks[claim.name]})
     hunks = [hunk for file in files for hunk in _hunks(file, sides.old, sides.new)]
-    telling = [hunk for hunk in hunks if _passed(hunk, claim.name, sides)] or [hunk for hunk in hunks if _named(hunk, claim.vllm, sides)]
     words = _words(claim)
+    telling = ([hunk for hunk in hunks if _passed(hunk, claim.name, sides) or _declares(hunk, words, sides)]
+               or [hunk for hunk in hunks if _named(hunk, claim.vllm, sides)])
 
     def weight(hunk: Hunk) -> float:
         others = sum(_passed(hunk, name, sides) for name in unmoved) / max(len(unmoved), 1)
@@ -56,6 +58,11 @@ def _passed(hunk: Hunk, claim: str, sides: Sides) -> bool:
     """Whether a line that differs was executed for a claim, in either release. No comment ever is."""
     return any(start < line <= end for (start, end), walks in ((hunk.old, sides.old_walks), (hunk.new, sides.new_walks))
                for line in walks[claim].get(hunk.file, ()))
+
+
+def _declares(hunk: Hunk, words: set[str], sides: Sides) -> bool:
+    """Whether it is about a limit that the claim's workload sets."""
+    return hunk.file == LIMITS and any("_" in word for word in words & _changed_words(hunk, sides))
 
 
 def _named(hunk: Hunk, source: str, sides: Sides) -> bool:

@@ -1,7 +1,7 @@
 """The source behind a change, by two small made-up releases."""
 from spec.bench import workload
 from spec.bench.claim import Claim
-from spec.drift.changes import MOST_LINES, Sides, change
+from spec.drift.changes import LIMITS, MOST_LINES, Sides, change
 
 FILE = "v1/core/sched/scheduler.py"
 OLD = """class Scheduler:
@@ -36,8 +36,8 @@ def holds(run):
     assert run.steps
 
 
-def claim(sentence="The threshold caps a prompt.", place="Scheduler.schedule"):
-    return Claim(sentence, (workload(num_blocks=9),), ("admission",), f"{FILE}::{place}", holds)
+def claim(sentence="The threshold caps a prompt.", place="Scheduler.schedule", **limits):
+    return Claim(sentence, (workload(num_blocks=9, **limits),), ("admission",), f"{FILE}::{place}", holds)
 
 
 def sides(folder, walk, new_walk=None, others=None, old=OLD, new=NEW):
@@ -76,6 +76,15 @@ def test_a_hunk_is_passed_if_only_the_new_release_has_it(tmp_path):
 def test_where_the_run_passes_nothing_new_the_named_place_is_told(tmp_path):
     told = change(claim(place="Scheduler.abort"), sides(tmp_path, [2, 4]), [])
     assert "return 2" in told and "self.waiting" not in told
+
+
+def test_a_limit_is_declared_where_nobody_walks(tmp_path):
+    told = sides(tmp_path, [], new=OLD)
+    for name, field in (("old", "max_num_seqs: int = 0"), ("new", "max_num_seqs: int = Field(ge=1)")):
+        (tmp_path / name / "config").mkdir()
+        (tmp_path / name / LIMITS).write_text(f"class SchedulerConfig:\n    {field}\n    policy: str\n")
+    assert "+    max_num_seqs: int = Field(ge=1)" in change(claim(max_num_seqs=3), told, [])
+    assert change(claim(), told, []) == ""
 
 
 def test_releases_that_are_the_same_have_nothing_to_tell(tmp_path):

@@ -45,6 +45,7 @@ def walked(action: Callable[[], object], folder: Path) -> dict[str, list[int]]:
 def main(out: str, *names: str) -> None:
     claims = {claim.name: claim for claim in scheduler_claims()}
     told = {}
+    play(claims[names[0]].on[0], VllmEngine, "vllm")    # what the first one sets up is the same for all, and slow to trace
     for name in names:
         asked = [workload for workload in claims[name].on if not unknown_limits(workload)]
         told[name] = walked(lambda: [play(workload, VllmEngine, "vllm") for workload in asked], vllm_folder())
