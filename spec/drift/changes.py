@@ -10,6 +10,7 @@ from spec.bench.claim import Claim
 
 CONTEXT = 2         # lines around a hunk
 MOST_LINES = 40     # of one change
+WEIGHT = 3          # words: what it counts to be in the place that a claim names, or to be passed by nobody else
 LIMITS = "config/scheduler.py"      # what is declared there runs at import, when no claim is walked through
 
 
@@ -36,9 +37,9 @@ class Sides(NamedTuple):
 def change(claim: Claim, sides: Sides, unmoved: list[str]) -> str:
     """The hunks that the claim's run passes, and those that declare its limits, as text; those of the place that it names where there are none.
 
-    First come those which the claims `unmoved`, whose answers are the same in both releases, pass seldom, and those
-    which use the claim's own words, such as the name of a limit. What is beyond `MOST_LINES` is counted only. No text at
-    all if both releases are the same to the claim.
+    First come those of the place that it names, those which the claims `unmoved`, whose answers are the same in both
+    releases, pass seldom, and those whose code uses the claim's own words, such as the name of a limit. What is beyond
+    `MOST_LINES` is counted only. No text at all if both releases are the same to the claim.
     """
     files = sorted({claim.vllm.partition("::")[0], LIMITS, *sides.old_walks[claim.name], *sides.new_walks[claim.name]})
     hunks = [hunk for file in files for hunk in _hunks(file, sides.old, sides.new)]
@@ -48,9 +49,9 @@ def change(claim: Claim, sides: Sides, unmoved: list[str]) -> str:
 
     def weight(hunk: Hunk) -> float:
         others = sum(_passed(hunk, name, sides) for name in unmoved) / max(len(unmoved), 1)
-        return len(words & _changed_words(hunk, sides)) - 3 * others
+        return len(words & _changed_words(hunk, sides)) - WEIGHT * others + WEIGHT * _named(hunk, claim.vllm, sides)
 
-    telling.sort(key=lambda hunk: (-weight(hunk), not _named(hunk, claim.vllm, sides)))
+    telling.sort(key=weight, reverse=True)
     return _bounded([_text(hunk, sides) for hunk in telling])
 
 
@@ -82,7 +83,8 @@ def _words(claim: Claim) -> set[str]:
 
 
 def _changed_words(hunk: Hunk, sides: Sides) -> set[str]:
-    return _long_words(" ".join(_lines(sides.old / hunk.file)[slice(*hunk.old)] + _lines(sides.new / hunk.file)[slice(*hunk.new)]))
+    lines = _lines(sides.old / hunk.file)[slice(*hunk.old)] + _lines(sides.new / hunk.file)[slice(*hunk.new)]
+    return _long_words(" ".join(line.partition("#")[0] for line in lines))
 
 
 def _long_words(text: str) -> set[str]:

@@ -59,8 +59,13 @@ def test_what_the_run_does_not_pass_is_left_out_and_so_is_a_comment(tmp_path):
 
 
 def test_what_all_runs_pass_comes_last(tmp_path):
-    told = change(claim("It does."), sides(tmp_path, [3, 7, 9, 12], others=[3, 9]), ["other"])
+    told = change(claim("It does.", "Scheduler"), sides(tmp_path, [3, 7, 9, 12], others=[3, 9]), ["other"])
     assert told.index("self.waiting") < told.index("int(self.budget)") and told.index("return 2") < told.index("int(self.budget)")
+
+
+def test_the_place_that_the_claim_names_comes_first(tmp_path):
+    told = change(claim("It does.", "Scheduler.abort"), sides(tmp_path, [3, 7, 9, 12]), [])
+    assert told.index("return 2") < told.index("int(self.budget)")
 
 
 def test_the_claims_own_words_come_first(tmp_path):
