@@ -9,7 +9,8 @@ from reference.source import span
 from spec.bench.claim import Claim
 
 CONTEXT = 2         # lines around a hunk
-MOST_LINES = 40     # of one change
+MOST_LINES = 56     # of one change
+LONG = 24           # lines of a hunk: what is beyond is cut, and the more there are, the less a word in them counts
 WEIGHT = 3          # words: what it counts to be in the place that a claim names, or to be passed by nobody else
 LIMITS = "config/scheduler.py"      # what is declared there runs at import, when no claim is walked through
 
@@ -49,10 +50,16 @@ def change(claim: Claim, sides: Sides, unmoved: list[str]) -> str:
 
     def weight(hunk: Hunk) -> float:
         others = sum(_passed(hunk, name, sides) for name in unmoved) / max(len(unmoved), 1)
-        return len(words & _changed_words(hunk, sides)) - WEIGHT * others + WEIGHT * _named(hunk, claim.vllm, sides)
+        size = 1 + _length(hunk) / LONG
+        return len(words & _changed_words(hunk, sides)) / size - WEIGHT * others + WEIGHT * _named(hunk, claim.vllm, sides)
 
     telling.sort(key=weight, reverse=True)
     return _bounded([_text(hunk, sides) for hunk in telling])
+
+
+def _length(hunk: Hunk) -> int:
+    """Lines that went or came."""
+    return hunk.old[1] - hunk.old[0] + hunk.new[1] - hunk.new[0]
 
 
 def _passed(hunk: Hunk, claim: str, sides: Sides) -> bool:
@@ -78,8 +85,8 @@ def _named(hunk: Hunk, source: str, sides: Sides) -> bool:
 
 
 def _words(claim: Claim) -> set[str]:
-    """What the claim speaks of: the words of its sentence and of its workloads."""
-    return _long_words(" ".join([claim.sentence, *(workload.source() for workload in claim.on)]))
+    """What the claim speaks of: the words of its sentence, of the place that it names, and of its workloads."""
+    return _long_words(" ".join([claim.sentence, claim.vllm.rpartition(".")[2], *(workload.source() for workload in claim.on)]))
 
 
 def _changed_words(hunk: Hunk, sides: Sides) -> set[str]:
@@ -104,12 +111,13 @@ def _text(hunk: Hunk, sides: Sides) -> list[str]:
 
 
 def _bounded(hunks: list[list[str]]) -> str:
-    """The first hunks, at least one; a hunk too long is cut."""
+    """The first hunks; one that is long is cut."""
     told: list[str] = []
     for number, hunk in enumerate(hunks):
-        if told and len(told) + len(hunk) > MOST_LINES:
+        shown = hunk[:LONG] + ["…"] * (len(hunk) > LONG)
+        if len(told) + len(shown) > MOST_LINES:
             return "\n".join([*told, f"… and {len(hunks) - number} more places that the run passes"])
-        told += hunk[:MOST_LINES] + ["…"] * (len(hunk) > MOST_LINES)
+        told += shown
     return "\n".join(told)
 
 

@@ -51,9 +51,14 @@ def with_release(record: dict, release: dict, answers: dict[str, list[str]]) -> 
     """The record with what a release said, in the place of what it said before."""
     version = release["version"]
     releases = sorted([each for each in record["releases"] if each["version"] != version] + [release], key=lambda each: order(each["version"]))
-    rows = [row | {"answers": {name: told for name, told in row["answers"].items() if name != version}
-                   | ({version: answers[row["name"]]} if row["name"] in answers else {})} for row in record["claims"]]
+    rows = [row | {"answers": _answers(row, version, answers.get(row["name"]))} for row in record["claims"]]
     return record | {"releases": releases, "claims": rows}
+
+
+def _answers(row: dict, version: str, told: list[str] | None) -> dict[str, list[str]]:
+    """A claim's answers by release, oldest first, with a new one or without the old one."""
+    answers = {name: each for name, each in row["answers"].items() if name != version} | ({version: told} if told else {})
+    return dict(sorted(answers.items(), key=lambda item: order(item[0])))
 
 
 def neighbours(record: dict) -> list[tuple[str, str]]:
@@ -85,8 +90,9 @@ def _row(claim: Claim, before: dict | None) -> dict:
 
 
 def _tidy(record: dict) -> dict:
-    """Without texts that nobody needs any more, or pairs that are no longer neighbours."""
-    pairs = set(neighbours(record))
-    changes = [each for each in record["changes"] if (each["from"], each["to"]) in pairs]
+    """Without texts that nobody needs any more, or pairs that are no longer neighbours; by claim, then by release."""
+    pairs, place = neighbours(record), {row["name"]: index for index, row in enumerate(record["claims"])}
+    changes = sorted((each for each in record["changes"] if (each["from"], each["to"]) in pairs),
+                     key=lambda each: (place[each["claim"]], order(each["from"])))
     texts = list(dict.fromkeys(record["diffs"][each["diff"]] for each in changes))
     return record | {"changes": [each | {"diff": texts.index(record["diffs"][each["diff"]])} for each in changes], "diffs": texts}

@@ -1,7 +1,7 @@
 """The source behind a change, by two small made-up releases."""
 from spec.bench import workload
 from spec.bench.claim import Claim
-from spec.drift.changes import LIMITS, MOST_LINES, Sides, change
+from spec.drift.changes import LIMITS, LONG, MOST_LINES, Sides, change
 
 FILE = "v1/core/sched/scheduler.py"
 OLD = """class Scheduler:
@@ -99,7 +99,7 @@ def test_releases_that_are_the_same_have_nothing_to_tell(tmp_path):
 def test_a_text_is_bounded(tmp_path):
     long = OLD.replace("budget = self.budget", "budget = self.budget\n" + "\n".join(f"        self.step{number}()" for number in range(3 * MOST_LINES)))
     told = change(claim(), sides(tmp_path, list(range(3, 200)), new=long), []).splitlines()
-    assert len(told) == MOST_LINES + 1 and told[-1] == "…"
+    assert len(told) == LONG + 1 and told[-1] == "…"
     folder = tmp_path / "many"
     many = "def schedule():\n" + "\n".join("    kept()\n    kept()\n    kept()\n    kept()\n    {0}" + str(number) + "()" for number in range(40))
     told = change(claim(), sides(folder, list(range(1, 300)), old=many.replace("{0}", "old"), new=many.replace("{0}", "new")), []).splitlines()
