@@ -9,7 +9,7 @@ from reference.source import span
 from spec.bench.claim import Claim
 
 CONTEXT = 2         # lines around a hunk
-MOST_LINES = 56     # of one change
+MOST_LINES = 64     # of one change
 LONG = 24           # lines of a hunk: what is beyond is cut, and the more there are, the less a word in them counts
 WEIGHT = 3          # words: what it counts to be in the place that a claim names, or to be passed by nobody else
 LIMITS = "config/scheduler.py"      # what is declared there runs at import, when no claim is walked through
