@@ -41,6 +41,12 @@ def installed_version() -> str | None:
     return None
 
 
+def imported_vllm() -> tuple[str, str]:
+    """The version and the package folder of the vLLM that this process imports: of two on the path, the first."""
+    import vllm
+    return vllm.__version__.split("+")[0], vllm.__path__[0]
+
+
 @functools.cache
 def installed_device() -> str:
     """Where the installed vLLM computes: "cuda" if it is the build for GPUs and there is one, else "cpu"."""

@@ -16,7 +16,7 @@ import spec.kv_cache
 import spec.scheduler
 from reference.play import OurEngine, play
 from reference.trace import Run
-from reference.vllm_scheduler import VllmEngine, unknown_limits
+from reference.vllm_scheduler import VllmEngine, imported_vllm, unknown_limits
 from reference.workload import Workload
 from spec.bench.claim import ALL_CLAIMS, Claim, Objection
 from spec.bench.divergence import first_divergence
@@ -100,11 +100,11 @@ def _would(verdict: str) -> str:
 
 
 def main(out: str) -> None:
-    import vllm
     engines = Engines()
     told = {claim.name: ask(claim, engines) for claim in scheduler_claims()}
+    version, folder = imported_vllm()
     with open(out, "w") as file:
-        json.dump({"version": vllm.__version__.split("+")[0], "folder": vllm.__path__[0], "answers": told}, file)
+        json.dump({"version": version, "folder": folder, "answers": told}, file)
 
 
 if __name__ == "__main__":

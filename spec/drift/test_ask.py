@@ -1,11 +1,13 @@
 """What a release says to a sentence, by runs of our own engine: whose runs they are makes no difference to the rule."""
 from functools import partial
+from types import SimpleNamespace
 
 import pytest
 
 import impl
 import impl.naive
 from reference.play import OurEngine, play
+from reference.vllm_scheduler import unknown_limits
 from spec.bench import workload
 from spec.bench.claim import Claim
 from spec.drift.ask import ABSENT, ERROR, FAILS, HOLDS, VACUOUS, ask, answer, parting
@@ -67,6 +69,17 @@ class Played:
 def test_an_answer_is_a_verdict_why_and_where_impl_parts(monkeypatch, unknown, ours, told):
     monkeypatch.setattr("spec.drift.ask.unknown_limits", lambda _: unknown)
     assert ask(asked(says), Played(ours(), run())) == told
+
+
+def test_an_older_release_has_fewer_limits(monkeypatch):
+    """Some are arguments of vLLM's `SchedulerConfig` without being fields, so its signature is asked."""
+    class SchedulerConfig:
+        def __init__(self, max_model_len, is_encoder_decoder, max_num_batched_tokens=1, max_num_seqs=1):
+            pass
+    monkeypatch.setattr("reference.vllm_scheduler._vllm", lambda: SimpleNamespace(SchedulerConfig=SchedulerConfig))
+    limits = {"num_blocks": 9, "block_size": 4, "enable_prefix_caching": True, "max_model_len": 8, "max_num_seqs": 2}
+    assert unknown_limits(SimpleNamespace(config=limits)) == []
+    assert unknown_limits(SimpleNamespace(config=limits | {"watermark": 0.5, "policy": "fcfs"})) == ["policy", "watermark"]
 
 
 def test_walking_notes_the_lines_of_the_scheduler_and_no_others(tmp_path):
