@@ -12,6 +12,7 @@ N         ?= 20000
 SEED      ?=
 ENGINE    ?= both
 CLAIM     ?=
+VLLM      ?=
 
 # Another interpreter than .venv's is its owner's business: nothing is installed there.
 ENV    := $(if $(filter .venv/bin/python,$(PY)),setup)
@@ -19,7 +20,7 @@ PYTEST  = $(PY) -m pytest
 FUZZ    = $(PY) -m spec.fuzz --workloads $(N) $(if $(SEED),--seed $(SEED))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup spec test test-recorded record fuzz museum peers coverage bench bench-page report live progress log drills export browser doctor lint-workflows clean
+.PHONY: help setup spec test test-recorded record fuzz museum peers coverage bench bench-page drift drift-page report live progress log drills export browser doctor lint-workflows clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +67,12 @@ bench: $(ENV) ## our speed against vLLM's, and a page of it beside earlier runs
 
 bench-page: ## the benchmarks as a page
 	@$(PY) -m reports.benchmarks
+
+drift: $(ENV) ## the claims against every release of vLLM since 0.24, each installed apart; one: VLLM=0.31.0
+	@$(PY) -m spec.drift $(VLLM)
+
+drift-page: ## claim by release as a page, from what is recorded
+	@$(PY) -m spec.drift --page
 
 report: $(ENV) ## write the page of the newest run, and say where it is
 	@$(PY) -m reports

@@ -22,6 +22,13 @@ def locate(source: str, folder: Path) -> tuple[Path, int] | None:
 
 
 @functools.cache
+def span(source: str, folder: Path) -> tuple[int, int] | None:
+    """The first and the last line of a definition in `folder`; None if it is not there."""
+    node = _find(source, folder)
+    return (node.lineno, node.end_lineno) if node and hasattr(node, "lineno") else None
+
+
+@functools.cache
 def excerpt(source: str) -> dict | None:
     """A definition in the installed vLLM with its lines: {"of", "path", "line", "text"}; None if it is not there."""
     folder = vllm_folder()

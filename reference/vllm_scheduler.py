@@ -5,14 +5,14 @@ the blocks and the free queue. A new version of vLLM breaks it and nothing else.
 """
 import copy
 import functools
+import inspect
 import json
 import logging
 import os
 import tempfile
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from collections import deque
-from dataclasses import asdict
 from importlib import metadata, util
 from types import SimpleNamespace
 
@@ -43,6 +43,12 @@ def installed_version() -> str | None:
         if util.find_spec("vllm"):
             return version.split("+")[0]
     return None
+
+
+def imported_vllm() -> tuple[str, str]:
+    """The version and the package folder of the vLLM that this process imports: of two on the path, the first."""
+    import vllm
+    return vllm.__version__.split("+")[0], vllm.__path__[0]
 
 
 @functools.cache
@@ -94,6 +100,16 @@ def _base_config():
     return config, vllm.StructuredOutputManager(config)
 
 
+def unknown_limits(workload: Workload) -> list[str]:
+    """The limits of a workload which this vLLM does not have: older ones had fewer."""
+    return sorted(set(_scheduler_limits(workload.config)) - set(inspect.signature(_vllm().SchedulerConfig).parameters))
+
+
+def _scheduler_limits(limits: dict) -> dict:
+    """Those that vLLM keeps in its `SchedulerConfig`; the others are its `CacheConfig`'s."""
+    return {name: value for name, value in limits.items() if name not in ("num_blocks", "block_size", "enable_prefix_caching")}
+
+
 def _vllm_config(limits: dict):
     """vLLM's configuration for a workload's limits; its own validators refuse what they refuse."""
     vllm = _vllm()
@@ -101,9 +117,7 @@ def _vllm_config(limits: dict):
     config = copy.copy(base)
     config.model_config = copy.copy(base.model_config)
     config.model_config.max_model_len = limits["max_model_len"]
-    scheduler_limits = {name: value for name, value in limits.items()
-                        if name not in ("num_blocks", "block_size", "enable_prefix_caching")}
-    config.scheduler_config = vllm.SchedulerConfig(is_encoder_decoder=False, **{"async_scheduling": False} | scheduler_limits)
+    config.scheduler_config = vllm.SchedulerConfig(is_encoder_decoder=False, **{"async_scheduling": False} | _scheduler_limits(limits))
     config.cache_config = vllm.CacheConfig(block_size=limits["block_size"],
                                            enable_prefix_caching=limits.get("enable_prefix_caching", True))
     config.cache_config.num_gpu_blocks = limits["num_blocks"]
@@ -154,7 +168,7 @@ class VllmEyes:
                      tuple([request.request_id for request in scheduler.waiting]),
                      tuple([block.block_id for block in pool.free_block_queue.get_all_free_blocks()]),
                      tuple([block.block_id for block in pool.blocks if block._block_hash is not None]),
-                     scheduler.get_kv_cache_usage())
+                     scheduler.kv_cache_manager.usage)   # Scheduler.get_kv_cache_usage says the same, and only since 0.27
 
 
 class _PlayedGrammar:
