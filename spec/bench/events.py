@@ -2,7 +2,9 @@
 from collections import Counter
 
 from reference.generate import Generation
-from reference.trace import CRASHED, REFUSED, STALLED, Run, Step
+from reference.trace import CRASHED, REFUSED, STALLED, Run, Step, by_group
+
+NULL = 0        # the null block's id: it stands where a window has left
 
 
 def events(run: Run) -> Counter:
@@ -11,9 +13,13 @@ def events(run: Run) -> Counter:
     if run.ended in (STALLED, CRASHED, REFUSED):
         count[{STALLED: "stall", CRASHED: "crash", REFUSED: "refusal"}[run.ended]] += 1
     cached: set[int] = set()
+    tables: dict = {}
     for step in run.steps:
         _count_step(step, cached, run, count)
         cached = set(step.updated_state.cached_blocks)
+        if step.scheduled_state.block_tables is not None:
+            _count_windows(step, tables, count)
+            tables = step.scheduled_state.block_tables
     count["abort"] = len(_aborted(run))
     if isinstance(run, Generation):
         return +(count + _generated(run))
@@ -34,7 +40,7 @@ def _count_step(step: Step, cached: set[int], run: Run, count: Counter) -> None:
     # Served from a block that was cached only in this very step: sharing with a batch mate.
     size = run.workload.config["block_size"]
     count["sharing within a step"] += sum(
-        any(block_id not in cached for block_id in share.new_block_ids[:share.num_computed_tokens // size])
+        any(block_id not in cached for ids in by_group(share.new_block_ids) for block_id in ids[:share.num_computed_tokens // size] if block_id)
         for share in step.admitted)
     count["eviction"] += sum(block_id in cached for share in step.scheduled for block_id in _fresh_blocks(share, size))
     count["chunk"] += sum(share.num_tokens > 1 and not _sampled(step, share.request_id) for share in step.scheduled)
@@ -44,6 +50,15 @@ def _count_step(step: Step, cached: set[int], run: Run, count: Counter) -> None:
         if output.finish_reason:
             count["finish"] += 1
             count["stop" if output.finish_reason == "stop" else "length"] += 1
+
+
+def _count_windows(step: Step, before: dict, count: Counter) -> None:
+    """What only happens where attention has a window. `before`: the block tables of the step before."""
+    for share in step.running:
+        pairs = [pair for ids, old in zip(step.scheduled_state.block_tables.get(share.request_id, ()), before[share.request_id]) for pair in zip(ids, old)]
+        count["out of window"] += any(block_id == NULL != old for block_id, old in pairs)
+    count["hit behind a gap"] += sum(NULL in ids for share in step.admitted for ids in by_group(share.new_block_ids))
+    count["several groups"] += any(len(table) > 1 for table in step.scheduled_state.block_tables.values())
 
 
 def _generated(run: Generation) -> Counter:
@@ -81,9 +96,8 @@ def _aborted(run: Run) -> set[str]:
 
 def _fresh_blocks(share, block_size: int) -> tuple[int, ...]:
     """The blocks it got from the free queue, without those it shares."""
-    if share.kind == "running":
-        return share.new_block_ids
-    return share.new_block_ids[share.num_computed_tokens // block_size:]
+    hit = 0 if share.kind == "running" else share.num_computed_tokens // block_size
+    return tuple(block_id for ids in by_group(share.new_block_ids) for block_id in ids[hit:])
 
 
 def _sampled(step: Step, request_id: str) -> bool:

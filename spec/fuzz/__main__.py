@@ -1,4 +1,4 @@
-"""A campaign: `python -m spec.fuzz --workloads 20000 [--seed S] [--jobs J] [--coverage]`.
+"""A campaign: `python -m spec.fuzz --workloads 20000 [--seed S] [--jobs J] [--window] [--coverage]`.
 
 Every workload is made from one number, so that a campaign is split over the cores by
 its seeds and any part of it can be repeated.
@@ -16,7 +16,9 @@ from spec.fuzz.duel import Tally, median
 from spec.fuzz.shard import REPORT_EVERY
 
 COVERED = "impl/scheduler.py,impl/block_manager.py,impl/block_pool.py,impl/block_hash.py,impl/request.py,impl/request_queue.py"
+COVERED_WITH_WINDOWS = COVERED.replace("block_manager", "hybrid_block_manager") + ",impl/kv_cache_group.py,impl/sliding_window.py"
 MUST_HAPPEN = {"preemption": 0.30, "cache hit": 0.50, "abort": 0.20, "eviction": 0.30}    # share of workloads
+WITH_WINDOWS = {"out of window": 0.50, "hit behind a gap": 0.20, "several groups": 0.30}
 
 
 def main() -> int:
@@ -25,24 +27,26 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="the first seed (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--coverage", action="store_true", help="measure the branches of impl's scheduler and KV cache")
+    parser.add_argument("--window", action="store_true", help="sliding windows, alone or beside full attention")
     options = parser.parse_args()
     started = time.monotonic()
-    tally = campaign(options.seed, options.workloads, options.jobs, options.coverage)
+    tally = campaign(options.seed, options.workloads, options.jobs, options.coverage, options.window)
     print(report(tally, options.seed, time.monotonic() - started))
-    covered = report_coverage() if options.coverage else True
-    rare = [event for event, share in MUST_HAPPEN.items() if tally.events[event] < share * tally.workloads]
+    covered = report_coverage(COVERED_WITH_WINDOWS if options.window else COVERED) if options.coverage else True
+    wanted = MUST_HAPPEN | (WITH_WINDOWS if options.window else {})
+    rare = [event for event, share in wanted.items() if tally.events[event] < share * tally.workloads]
     for event in rare:
-        print(f"too rare to trust this campaign: {event}, wanted in {MUST_HAPPEN[event]:.0%} of the workloads")
+        print(f"too rare to trust this campaign: {event}, wanted in {wanted[event]:.0%} of the workloads")
     return 0 if covered and not rare and not tally.wrong and tally.workloads == options.workloads else 1
 
 
-def campaign(first: int, workloads: int, jobs: int, coverage: bool) -> Tally:
+def campaign(first: int, workloads: int, jobs: int, coverage: bool, window: bool = False) -> Tally:
     """Play the seeds `first` and on in `jobs` processes, showing progress."""
     tally, lock, started = Tally(), threading.Lock(), time.monotonic()
     measured = ["-m", "coverage", "run", "--branch", "--source=impl", "--parallel-mode"] if coverage else []
 
     def follow(job: int) -> None:
-        command = [sys.executable, *measured, "-m", "spec.fuzz.shard", str(first + job), str(first + workloads), str(jobs)]
+        command = [sys.executable, *measured, "-m", "spec.fuzz.shard", str(first + job), str(first + workloads), str(jobs), *(["window"] if window else [])]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as shard:
             for line in shard.stdout:
                 if not line.startswith("{"):    # vLLM greets on stdout
@@ -86,10 +90,10 @@ def report(tally: Tally, first: int, seconds: float) -> str:
     return "\n".join(lines)
 
 
-def report_coverage() -> bool:
+def report_coverage(covered: str) -> bool:
     """Print the branches that no workload took; False if there are any."""
     subprocess.run([sys.executable, "-m", "coverage", "combine", "--quiet"], check=True)
-    return subprocess.run([sys.executable, "-m", "coverage", "report", f"--include={COVERED}", "--fail-under=100"]).returncode == 0
+    return subprocess.run([sys.executable, "-m", "coverage", "report", f"--include={covered}", "--fail-under=100"]).returncode == 0
 
 
 if __name__ == "__main__":

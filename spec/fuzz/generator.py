@@ -1,14 +1,22 @@
 """Random workloads: crowded, with shared prefixes, and with everything that can go on."""
 from random import Random
 
+from impl.config import FULL_ATTENTION as FULL
+from impl.config import SLIDING_WINDOW as WINDOW
+from impl.config import SchedulerConfig
 from reference.workload import EOS, Workload, workload
 
 STOP_TOKEN = 7
 
 
-def random_workload(rng: Random) -> Workload:
-    """A workload in which something happens: about a dozen requests, a pool they do not all fit into."""
+def random_workload(rng: Random, windows: bool = False) -> Workload:
+    """A workload in which something happens: about a dozen requests, a pool they do not all fit into.
+
+    With `windows`, attention has a sliding window, in the only or in some KV cache group.
+    """
     built = random_limits(rng)
+    if windows:
+        built = random_windows(rng, built)
     max_model_len = built.config["max_model_len"]
     num_requests, spread = rng.randint(8, 14), rng.choice((0, 5, 20, 30))
     for number in range(num_requests):
@@ -45,6 +53,18 @@ def random_limits(rng: Random) -> Workload:
             limits["max_num_batched_tokens"] = limits["max_num_seqs"] + rng.randint(0, 4)
     return workload(num_blocks=capacity + 1, engine=max_model_len <= capacity * block_size and rng.random() < 0.2,
                     max_steps=400, **limits)
+
+
+def random_windows(rng: Random, built: Workload) -> Workload:
+    """The same limits with a window, mostly of a few blocks, and a pool to match: what one request needs and up to as much again."""
+    limits, block_size = built.config, built.config["block_size"]
+    longest = limits["max_model_len"] if rng.random() < 0.2 else 3 * block_size
+    limits = limits | {"sliding_window": rng.randint(1, longest)}
+    if rng.random() < 0.5:
+        limits["kv_cache_groups"] = rng.choice(((FULL, WINDOW), (FULL, WINDOW), (WINDOW, FULL), (FULL, WINDOW, WINDOW), (FULL, FULL, WINDOW), (WINDOW, WINDOW)))
+    config = SchedulerConfig(**limits)
+    needed = sum(config.max_blocks(kind) for kind in config.kinds)
+    return built.with_config(**limits | {"num_blocks": 1 + needed + rng.randint(0, needed)})
 
 
 def random_request(rng: Random, request_id: str, max_model_len: int, arrives: int) -> dict:

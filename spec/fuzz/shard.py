@@ -1,4 +1,4 @@
-"""One process of a campaign: `python -m spec.fuzz.shard FIRST STOP STEP` plays the seeds of that range.
+"""One process of a campaign: `python -m spec.fuzz.shard FIRST STOP STEP [window]` plays the seeds of that range.
 
 It prints a tally in JSON, one line for every `REPORT_EVERY` workloads.
 """
@@ -14,13 +14,13 @@ from spec.fuzz.regressions import keep
 REPORT_EVERY = 50
 
 
-def play_seeds(seeds: range) -> None:
+def play_seeds(seeds: range, windows: bool) -> None:
     duel(random_workload(Random(0)))
     gc.collect()
     gc.freeze()     # vLLM's modules are many and stay: do not walk them at every collection
     tally = Tally()
     for number, seed in enumerate(seeds, 1):
-        workload = random_workload(Random(seed))
+        workload = random_workload(Random(seed), windows)
         wrong, theirs = duel(workload)
         if theirs:
             tally.add(workload, theirs)
@@ -34,4 +34,4 @@ def play_seeds(seeds: range) -> None:
 
 
 if __name__ == "__main__":
-    play_seeds(range(*map(int, sys.argv[1:])))
+    play_seeds(range(*map(int, sys.argv[1:4])), windows="window" in sys.argv[4:])
