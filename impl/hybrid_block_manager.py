@@ -91,7 +91,7 @@ class HybridBlockManager(BlockManager):
         rows = tuple(tuple(block.block_id for block in row) for row in zip(*blocks))
         return rows if len(self.groups) > 1 else rows[0]
 
-    def tables(self, request_id: str) -> tuple[tuple[int, ...], ...]:
+    def group_tables(self, request_id: str) -> tuple[tuple[int, ...], ...]:
         """The block table of a request in each group, as ids; the null block's is 0."""
         return tuple(tuple(block.block_id for block in group.block_tables[request_id]) for group in self.groups)
 

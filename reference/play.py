@@ -104,7 +104,7 @@ def state_of(scheduler) -> State:
                  tuple(manager.free_blocks),
                  tuple([block.block_id for block in pool.blocks if block.block_hash is not None]) if pool else (),
                  pool.usage if pool else None,
-                 {request.request_id: manager.tables(request.request_id) for request in scheduler.running} if hasattr(manager, "tables") else None)
+                 {request.request_id: manager.group_tables(request.request_id) for request in scheduler.running} if hasattr(manager, "group_tables") else None)
 
 
 class _Player:

@@ -59,6 +59,9 @@ class Step:
         return next((request for request in self.scheduled if request.request_id == request_id), None)
 
 
+NULL = 0        # the null block's id: in a block table it stands where a window has left every token
+
+
 def by_group(new_block_ids: tuple) -> tuple[tuple[int, ...], ...]:
     """`new_block_ids` of each KV cache group, also where there is only one."""
     return new_block_ids if new_block_ids and isinstance(new_block_ids[0], tuple) else (new_block_ids,)
@@ -101,8 +104,10 @@ class Run:
     def block_tables(self) -> list[dict[str, tuple[int, ...]]]:
         """The block table of each request that holds one, after each step's schedule().
 
-        With sliding windows they are read in `State.block_tables`.
+        With sliding windows, what `State.block_tables` says: one for each KV cache group.
         """
+        if any(step.scheduled_state.block_tables is not None for step in self.steps):
+            return [step.scheduled_state.block_tables for step in self.steps]
         tables: dict[str, tuple[int, ...]] = {}
         history = []
         for step in self.steps:

@@ -2,9 +2,7 @@
 from collections import Counter
 
 from reference.generate import Generation
-from reference.trace import CRASHED, REFUSED, STALLED, Run, Step, by_group
-
-NULL = 0        # the null block's id: it stands where a window has left
+from reference.trace import CRASHED, NULL, REFUSED, STALLED, Run, Step, by_group
 
 
 def events(run: Run) -> Counter:

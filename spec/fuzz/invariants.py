@@ -2,9 +2,8 @@
 from collections import Counter
 
 from impl.config import SLIDING_WINDOW
-from reference.trace import FINISHED, RUNNING, Run, ScheduledRequest, Step, by_group
+from reference.trace import FINISHED, NULL, RUNNING, Run, ScheduledRequest, Step, by_group
 from reference.workload import RequestSpec, Workload
-from spec.bench.events import NULL
 
 Tables = tuple[tuple[int, ...], ...]        # of one request, one per KV cache group
 
