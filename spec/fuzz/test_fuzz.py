@@ -18,28 +18,30 @@ pytestmark = pytest.mark.skipif(installed_version() is None and not os.environ.g
                                 reason="UNTESTED: fuzzing asks the real vLLM; 'make spec' installs it")
 
 
+@pytest.mark.parametrize("windows", [False, True], ids=["full", "windows"])
 @pytest.mark.parametrize("shard", range(SHARDS))
-def test_every_decision_is_the_same(shard):
+def test_every_decision_is_the_same(shard, windows):
     @seed(shard)
     @settings(max_examples=EXAMPLES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(st.randoms(use_true_random=False))
     def decide_alike(rng: Random):
-        workload = random_workload(rng)
+        workload = random_workload(rng, windows)
         wrong, _ = duel(workload)
         assert wrong is None, f"{wrong}\n\n{workload.source()}"
 
     decide_alike()
 
 
-def test_the_workloads_are_not_trivial():
+@pytest.mark.parametrize("windows, more", [(False, {}), (True, {"out of window": 50, "hit behind a gap": 20, "several groups": 30})], ids=["full", "windows"])
+def test_the_workloads_are_not_trivial(windows, more):
     tally = Tally()
     for number in range(100):
-        workload = random_workload(Random(number))
+        workload = random_workload(Random(number), windows)
         wrong, theirs = duel(workload)
         assert wrong is None, f"{wrong}\n\n{workload.source()}"
         tally.add(workload, theirs)
     assert median(tally.requests) >= 10 and median(tally.steps) >= 40
-    shares = {"preemption": 30, "cache hit": 50, "abort": 20, "eviction": 30}
+    shares = {"preemption": 30, "cache hit": 50, "abort": 20, "eviction": 30} | more
     assert {event: tally.events[event] for event in shares if tally.events[event] < shares[event]} == {}
 
 

@@ -192,5 +192,6 @@ def test_a_gap_is_taken_off_what_is_needed(joining, alone):
     for run in (joining, alone):
         assert len(run.steps[3].updated_state.free_blocks) == 2
     share = joining.steps[4].of("c")
+    assert share, "two blocks are free, and c is not admitted to them"
     assert share.new_block_ids == (0, 0, 0, 4, 5, 1, 3) and joining.steps[4].scheduled_state.free_blocks == ()
     assert not alone.steps[4].admitted and alone.steps[4].scheduled_state.waiting == ("c",)
