@@ -29,10 +29,10 @@ class AttentionBatch:
 
     @classmethod
     def at(cls, num_new: numpy.ndarray, num_computed: numpy.ndarray, block_tables: numpy.ndarray, block_size: int,
-           device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> "AttentionBatch":
+           device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32, sliding_window: int | None = None) -> "AttentionBatch":
         """`num_new` tokens [requests] after `num_computed` ones [requests], on the blocks of `block_tables` [requests, blocks].
 
-        `dtype`: of the queries. Fastest if requests with equally many tokens, new and computed, are neighbours.
+        `dtype`: of the queries. `sliding_window`: tokens that a token sees, itself included; None: all up to itself. Fastest if requests with equally many tokens, new and computed, are neighbours.
 
         Once a step and in numpy, which is quicker than torch with small things; the layers share what comes out.
         """
@@ -41,7 +41,8 @@ class AttentionBatch:
         for alike in numpy.split(numpy.arange(len(num_new)), numpy.diff(num_new).nonzero()[0] + 1):
             for some in numpy.array_split(alike, -(-len(alike) // TOGETHER)):
                 rows = slice(query_start[some[0]], query_start[some[-1] + 1])
-                groups.append(Group.of(rows, int(num_new[some[0]]), (num_computed + num_new)[some], block_tables[some], block_size, device, dtype))
+                groups.append(Group.of(rows, int(num_new[some[0]]), (num_computed + num_new)[some], block_tables[some], block_size, device, dtype,
+                                       sliding_window))
         return cls(query_start.tolist(), (num_computed + num_new).tolist(), torch.from_numpy(positions).to(device),
                    torch.from_numpy(slots).to(device), groups)
 
@@ -69,7 +70,7 @@ class Group:
 
     @classmethod
     def of(cls, rows: slice, size: int, seq_lens: numpy.ndarray, block_tables: numpy.ndarray, block_size: int,
-           device: torch.device | str, dtype: torch.dtype) -> "Group":
+           device: torch.device | str, dtype: torch.dtype, sliding_window: int | None = None) -> "Group":
         tokens = numpy.arange(seq_lens.max())
         slots = block_tables[:, tokens // block_size] * block_size + tokens % block_size
         # Beyond its end a request reads its own first token: a mask turns any number into nothing, except for NaN.
@@ -77,7 +78,9 @@ class Group:
         # Row i of the new ones is token seq_len - size + i: it sees all up to itself.
         last_seen = seq_lens[:, None, None, None] - size + numpy.arange(size)[:, None]
         seen = tokens <= last_seen
-        is_causal = len(tokens) == size
+        if sliding_window:      # what it does not see may have been freed: whatever is read there counts for nothing
+            seen &= tokens > last_seen - sliding_window
+        is_causal = len(tokens) == size <= (sliding_window or size)
         mask = None if is_causal or seen.all() else torch.from_numpy(numpy.where(seen, numpy.float32(0), numpy.float32(-numpy.inf))).to(device, dtype)
         return cls(rows, size, torch.from_numpy(slots.ravel()).to(device), is_causal, mask)
 

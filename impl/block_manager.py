@@ -139,7 +139,11 @@ class BlockManager:
 
     def block_ids(self, request_id: str) -> tuple[int, ...]:
         """The block table of a request."""
-        return tuple(block.block_id for block in self.block_tables[request_id])
+        return self.ids(self.block_tables[request_id])
+
+    def ids(self, blocks: list[Block]) -> tuple[int, ...]:
+        """How a decision tells blocks."""
+        return tuple([block.block_id for block in blocks])
 
     def free(self, request: Request) -> None:
         """Let go of a request's blocks, its tail first.

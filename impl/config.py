@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from impl.errors import InvalidConfigError, PoolTooSmallError
 
 POLICIES = ("fcfs", "priority")
+FULL_ATTENTION, SLIDING_WINDOW = KINDS = "full_attention", "sliding_window"     # as vLLM calls them: `KVCacheSpecKind`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +30,8 @@ class SchedulerConfig:
     scheduler_reserve_full_isl: bool = True     # admit only if the whole prompt fits
     watermark: float = 0.0                      # share of the pool kept free when admitting
     async_scheduling: bool = False              # decide a step while the one before is still computed (AsyncScheduler)
+    sliding_window: int | None = None           # tokens that a token sees, itself included; None: all
+    kv_cache_groups: tuple[str, ...] = ()       # what each group of layers sees; (): there is one group
 
     def __post_init__(self):
         for name in ("num_blocks", "block_size", "max_model_len", "max_num_batched_tokens", "max_num_seqs"):
@@ -47,6 +50,12 @@ class SchedulerConfig:
         _require(0 <= self.long_prefill_token_threshold <= self.max_model_len,
                  f"long_prefill_token_threshold={self.long_prefill_token_threshold}: "
                  f"must be between 0 (no cap) and max_model_len={self.max_model_len}")
+        window, groups = self.sliding_window, self.kv_cache_groups
+        _require(window is None or window >= 1, f"sliding_window={window}: must be at least 1, as a token sees itself")
+        _require(set(groups) <= set(KINDS), f"kv_cache_groups={groups}: choose each of {', '.join(KINDS)}")
+        _require(not groups or (window is not None and SLIDING_WINDOW in groups),
+                 f"kv_cache_groups={groups}, sliding_window={window}: groups are for a model with windows; "
+                 "give a sliding_window and at least one group of that kind, or no groups")
 
     def require_pool_for_one_sequence(self) -> None:
         """Raise `PoolTooSmallError` unless the pool holds one sequence of
@@ -56,12 +65,29 @@ class SchedulerConfig:
         asked when the engine is built, not by the scheduler.
         """
         usable = self.num_blocks - 1
-        needed = -(-self.max_model_len // self.block_size)
+        needed = sum(self.max_blocks(kind) for kind in self.kinds)
         if needed > usable:
             raise PoolTooSmallError(
                 f"one sequence of max_model_len={self.max_model_len} tokens needs {needed} blocks of {self.block_size}, "
-                f"the pool has {usable} beside the null block; raise num_blocks to {needed + 1} "
-                f"or lower max_model_len to {usable * self.block_size}")
+                f"the pool has {usable} beside the null block; raise num_blocks to {needed + 1}"
+                + ("" if self.sliding_window else f" or lower max_model_len to {usable * self.block_size}"))
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What each KV cache group sees."""
+        return tuple(self.kv_cache_groups) or (FULL_ATTENTION if self.sliding_window is None else SLIDING_WINDOW,)
+
+    def max_blocks(self, kind: str) -> int:
+        """Blocks that one request holds at most in a group of this kind.
+
+        In a window: those of the window and of a step's tokens, and one, as a window need
+        not begin where a block does. Mirrors `max_admission_blocks_per_request` of
+        `v1/kv_cache_interface.py::SlidingWindowSpec`.
+        """
+        if kind == FULL_ATTENTION:
+            return -(-self.max_model_len // self.block_size)
+        num_tokens = min(self.sliding_window - 1 + self.max_num_batched_tokens, self.max_model_len)
+        return -(-num_tokens // self.block_size) + 1
 
 
 def _require(holds: bool, otherwise: str) -> None:

@@ -4,11 +4,13 @@ Mirrors `v1/engine/llm_engine.py::LLMEngine` and `v1/engine/core.py::EngineCore`
 """
 from collections import deque
 from concurrent.futures import Future, wait
+from types import ModuleType
 from typing import get_args
 
 import torch
 from tokenizers import Tokenizer
 
+from impl import torch_ops
 from impl.async_scheduler import AsyncScheduler
 from impl.checkpoint import end_tokens, find, read_config
 from impl.config import SchedulerConfig
@@ -45,6 +47,7 @@ class Engine:
         _require_logprobs(max_logprobs, logprobs_mode)
         ops = choose(device, dtype, kernels, kv_cache_dtype)
         loaded, self.model_config = load_model(folder, dtype, device, ops)
+        _require_window(config.sliding_window, self.model_config["sliding_window"], ops)
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json")) if (folder / "tokenizer.json").exists() else None
         self.input_processor = InputProcessor(self.tokenizer, self.model_config["vocab_size"], max_logprobs,
                                               *end_tokens(folder, self.model_config, self.tokenizer))
@@ -140,6 +143,14 @@ def _require_known_positions(max_model_len: int, config: dict) -> None:
     known = config.get("max_position_embeddings") or max_model_len
     if max_model_len > known:
         raise InvalidConfigError(f"max_model_len={max_model_len}: the model knows {known} positions (max_position_embeddings); lower it")
+
+
+def _require_window(scheduled: int | None, window: int | None, ops: ModuleType) -> None:
+    """Blocks are freed as the model stops to look at them, so the scheduler and the model must mean the same window."""
+    if scheduled != window:
+        raise InvalidConfigError(f"sliding_window={scheduled}: the model's config.json says {window}; give the scheduler the model's")
+    if window and ops is not torch_ops:
+        raise InvalidConfigError(f"the kernels know no sliding window, and the model has one of {window} tokens; choose kernels=False")
 
 
 def _require_logprobs(max_logprobs: int, logprobs_mode: str) -> None:

@@ -40,7 +40,7 @@ class LLM:
         fitting = kv_cache_memory_bytes // _bytes_of_a_block(config, kv_cache_dtype if kv_cache_dtype != "auto" else dtype, block_size)
         if max_model_len is None:
             max_model_len = min(config["max_position_embeddings"], max(num_gpu_blocks_override or 0, fitting) * block_size)
-        limits |= {"block_size": block_size, "max_model_len": max_model_len, "policy": scheduling_policy}
+        limits |= {"block_size": block_size, "max_model_len": max_model_len, "policy": scheduling_policy, "sliding_window": config["sliding_window"]}
         limits["num_blocks"] = num_gpu_blocks_override or _pool(SchedulerConfig(num_blocks=1, **limits), fitting)
         self.engine = Engine(str(self.folder), SchedulerConfig(**limits), dtype=dtype, device=device, kernels=kernels, kv_cache_dtype=kv_cache_dtype,
                              max_logprobs=max_logprobs, logprobs_mode=logprobs_mode, seed=seed)
@@ -105,7 +105,7 @@ def _dtype(dtype, config: dict) -> str:
 
 
 def _require_known(limits: dict) -> None:
-    names = [spec.name for spec in fields(SchedulerConfig) if spec.name not in ("num_blocks", "policy")]
+    names = [spec.name for spec in fields(SchedulerConfig) if spec.name not in ("num_blocks", "policy", "sliding_window", "kv_cache_groups")]
     unknown = sorted(limits.keys() - set(names))
     if unknown:
         raise InvalidConfigError(f"LLM has no argument {unknown[0]!r}; besides its own there are {', '.join(names)}")
@@ -117,7 +117,7 @@ def _bytes_of_a_block(config: dict, dtype: str, block_size: int) -> int:
 
 def _pool(limits: SchedulerConfig, fitting: int) -> int:
     """How many blocks the KV cache gets if nobody says so, the null block included."""
-    a_sequence = -(-limits.max_model_len // limits.block_size)
+    a_sequence = sum(map(limits.max_blocks, limits.kinds))
     return 1 + max(a_sequence, min(fitting, limits.max_num_seqs * a_sequence))
 
 

@@ -28,6 +28,7 @@ class ModelRunner:
         # One cache per layer: [blocks, block size, key and value, KV heads, head_dim].
         shape = (num_blocks, block_size, 2, config["num_key_value_heads"], config["head_dim"])
         self.caches = [torch.zeros(shape, dtype=cache_dtype or weight.dtype, device=self.device) for _ in range(config["num_hidden_layers"])]
+        self.window = {"sliding_window": config["sliding_window"]} if config["sliding_window"] else {}    # the kernels know none
         self.threads = Threads()
         self.num_products = sum(each.in_features * each.out_features for each in model.modules() if isinstance(each, Linear))     # per token
         self.block_tables = BlockTables()
@@ -72,5 +73,5 @@ class ModelRunner:
             token_ids += requests[share.request_id].token_ids[share.num_computed_tokens:share.num_computed_tokens + share.num_tokens]
         request_ids, _, num_new, num_computed, _ = zip(*shares)
         batch = self.ops.Batch.at(numpy.array(num_new), numpy.array(num_computed), self.block_tables.of(request_ids), self.block_size,
-                                  self.device, self.dtype)
+                                  self.device, self.dtype, **self.window)
         return torch.tensor(token_ids, device=self.device), batch

@@ -12,7 +12,8 @@ class ScheduledRequest(NamedTuple):
     kind: str                           # NEW, RESUMED (after a preemption) or RUNNING
     num_tokens: int                     # tokens to compute in this step
     num_computed_tokens: int            # tokens whose keys and values are there already
-    new_block_ids: tuple[int, ...]      # the whole block table if new or resumed, else what was added to it
+    new_block_ids: tuple[int, ...]      # the whole block table if new or resumed, else what was added to it;
+                                        # where there are several KV cache groups, a tuple of these, one per group
 
 
 class Reason(NamedTuple):

@@ -7,6 +7,7 @@ from impl.block_pool import Block
 from impl.config import SchedulerConfig
 from impl.errors import (DuplicateRequestError, EmptyPromptError, InvalidSamplingParamsError, PromptTooLongError,
                          UnknownRequestError)
+from impl.hybrid_block_manager import HybridBlockManager
 from impl.outputs import NEW, RESUMED, RUNNING, Reason, EngineCoreOutput, ScheduledRequest, SchedulerOutput
 from impl.request import Request, RequestStatus
 from impl.request_queue import FCFSQueue, PriorityQueue
@@ -33,8 +34,8 @@ class Scheduler:
 
     def __init__(self, config: SchedulerConfig):
         self.config = config
-        self.block_manager = BlockManager(config.num_blocks, config.block_size,
-                                          config.enable_prefix_caching, config.watermark)
+        self.block_manager = BlockManager(config.num_blocks, config.block_size, config.enable_prefix_caching,
+                                          config.watermark) if config.sliding_window is None else HybridBlockManager(config)
         self.max_active = config.max_num_active_seqs or config.max_num_seqs
         self.requests: dict[str, Request] = {}
         self.waiting = PriorityQueue() if config.policy == "priority" else FCFSQueue()
@@ -187,7 +188,7 @@ class Scheduler:
             if step.preempted:          # a victim that stood before it has moved it
                 index = self.running.index(request)
             step.take(request, RUNNING, num_new_tokens, request.num_computed_tokens,
-                      tuple([block.block_id for block in new_blocks]) if new_blocks else ())
+                      self.block_manager.ids(new_blocks) if new_blocks else ())
             index += 1
         self._note_left_out(step, "the token budget is used up")
 

@@ -16,7 +16,7 @@ from impl.outputs import EngineCoreOutput, ScheduledRequest
 from impl.request_output import CompletionOutput, Logprob, RequestOutput
 from reference.generate import Generation
 from reference.prompts import Prompts
-from reference.trace import Run, State, Step
+from reference.trace import Run, State, Step, by_group
 from reference.workload import Workload
 
 FOLDER = Path(__file__).parent / "cassettes"
@@ -83,7 +83,7 @@ def newest_date(version: str) -> str | None:
 def write_step(step: Step, before: State | None) -> dict:
     """Only what is not empty; a state only if it is another than that before."""
     lines = {
-        "scheduled": [[*share[:4], write_ids(share.new_block_ids)] for share in step.scheduled],
+        "scheduled": [[*share[:4], write_groups(by_group(share.new_block_ids))] for share in step.scheduled],
         "preempted": step.preempted, "finished": step.finished, "refused": step.refused, "errors": step.errors,
         "resets": step.resets, "outputs": [_without_end([done.request_id, *done[1:]]) for done in step.outputs],
         "state": None if step.scheduled_state == before else _write_state(step.scheduled_state),
@@ -104,7 +104,7 @@ def read_steps(lines: list[dict]) -> list[Step]:
         state = _read_state(data["state"]) if "state" in data else steps[-1].updated_state
         steps.append(Step(
             index, tuple(data.get("refused", ())), tuple(data.get("resets", ())),
-            tuple(ScheduledRequest(*share[:4], _read_ids(share[4])) for share in data.get("scheduled", ())),
+            tuple(ScheduledRequest(*share[:4], _new_block_ids(share[4])) for share in data.get("scheduled", ())),
             tuple(data.get("preempted", ())), tuple(data.get("finished", ())), state,
             tuple(EngineCoreOutput(request_id, tuple(tokens), *end) for request_id, tokens, *end in data.get("outputs", ())),
             _read_state(data["updated"]) if "updated" in data else state, tuple(data.get("errors", ()))))
@@ -112,11 +112,13 @@ def read_steps(lines: list[dict]) -> list[Step]:
 
 
 def _write_state(state: State) -> list:
-    return [list(state.running), list(state.waiting), write_ids(state.free_blocks), write_ids(state.cached_blocks), state.usage]
+    return [list(state.running), list(state.waiting), write_ids(state.free_blocks), write_ids(state.cached_blocks), state.usage,
+            *([] if state.block_tables is None else [{request_id: write_groups(table) for request_id, table in state.block_tables.items()}])]
 
 
 def _read_state(data: list) -> State:
-    return State(tuple(data[0]), tuple(data[1]), _read_ids(data[2]), _read_ids(data[3]), data[4])
+    tables = {request_id: _read_groups(table) for request_id, table in data[5].items()} if len(data) > 5 else None
+    return State(tuple(data[0]), tuple(data[1]), _read_ids(data[2]), _read_ids(data[3]), data[4], tables)
 
 
 def write_ids(ids: Sequence[int]) -> str:
@@ -133,6 +135,20 @@ def write_ids(ids: Sequence[int]) -> str:
 def _read_ids(text: str) -> tuple[int, ...]:
     bounds = [tuple(map(int, piece.split("-"))) for piece in text.split()]
     return tuple(number for first, *last in bounds for number in range(first, (last or [first])[0] + 1))
+
+
+def write_groups(groups: Sequence[Sequence[int]]) -> str:
+    """The ids of each KV cache group: ((1, 2), (3, 5)) is "1-2 | 3 5"."""
+    return " | ".join(map(write_ids, groups))
+
+
+def _read_groups(text: str) -> tuple[tuple[int, ...], ...]:
+    return tuple(map(_read_ids, text.split("|")))
+
+
+def _new_block_ids(text: str) -> tuple:
+    groups = _read_groups(text)
+    return groups if len(groups) > 1 else groups[0]
 
 
 def _write_request(output: RequestOutput) -> dict:

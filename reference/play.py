@@ -124,7 +124,8 @@ def state_of(scheduler) -> State:
                  tuple([request.request_id for request in scheduler.waiting]),
                  tuple(manager.free_blocks),
                  tuple([block.block_id for block in pool.blocks if block.block_hash is not None]) if pool else (),
-                 pool.usage if pool else None)
+                 pool.usage if pool else None,
+                 {request.request_id: manager.group_tables(request.request_id) for request in scheduler.running} if hasattr(manager, "group_tables") else None)
 
 
 class _Player:

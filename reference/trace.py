@@ -15,6 +15,7 @@ class State(NamedTuple):
     free_blocks: tuple[int, ...]        # the next to be given out first
     cached_blocks: tuple[int, ...]      # in the prefix cache, in use or free; ascending
     usage: float | None = None          # the share of the pool that is held, as the engine itself says
+    block_tables: dict[str, tuple[tuple[int, ...], ...]] | None = None    # with sliding windows: of who runs, per KV cache group
 
 
 @dataclass(slots=True)
@@ -58,6 +59,14 @@ class Step:
         return next((request for request in self.scheduled if request.request_id == request_id), None)
 
 
+NULL = 0        # the null block's id: in a block table it stands where a window has left every token
+
+
+def by_group(new_block_ids: tuple) -> tuple[tuple[int, ...], ...]:
+    """`new_block_ids` of each KV cache group, also where there is only one."""
+    return new_block_ids if new_block_ids and isinstance(new_block_ids[0], tuple) else (new_block_ids,)
+
+
 FINISHED, STALLED, CUT, CRASHED, REFUSED = "finished", "stalled", "cut", "crashed", "refused"
 
 
@@ -94,7 +103,12 @@ class Run:
 
     @cached_property
     def block_tables(self) -> list[dict[str, tuple[int, ...]]]:
-        """The block table of each request that holds one, after each step's schedule()."""
+        """The block table of each request that holds one, after each step's schedule().
+
+        With sliding windows, what `State.block_tables` says: one for each KV cache group.
+        """
+        if any(step.scheduled_state.block_tables is not None for step in self.steps):
+            return [step.scheduled_state.block_tables for step in self.steps]
         tables: dict[str, tuple[int, ...]] = {}
         history = []
         for step in self.steps:

@@ -78,7 +78,7 @@ def _vllm():
     from vllm.v1.engine import EngineCoreRequest
     from vllm.v1.engine.input_processor import InputProcessor
     from vllm.v1.engine.parallel_sampling import ParentRequest
-    from vllm.v1.kv_cache_interface import FullAttentionSpec, KVCacheConfig, KVCacheGroupSpec
+    from vllm.v1.kv_cache_interface import FullAttentionSpec, KVCacheConfig, KVCacheGroupSpec, SlidingWindowSpec
     from vllm.v1.outputs import ModelRunnerOutput
     from vllm.v1.request import Request, RequestStatus
     from vllm.v1.structured_output import StructuredOutputManager
@@ -105,9 +105,12 @@ def unknown_limits(workload: Workload) -> list[str]:
     return sorted(set(_scheduler_limits(workload.config)) - set(inspect.signature(_vllm().SchedulerConfig).parameters))
 
 
+NOT_THE_SCHEDULERS = ("num_blocks", "block_size", "enable_prefix_caching", "sliding_window", "kv_cache_groups")
+
+
 def _scheduler_limits(limits: dict) -> dict:
     """Those that vLLM keeps in its `SchedulerConfig`; the others are its `CacheConfig`'s."""
-    return {name: value for name, value in limits.items() if name not in ("num_blocks", "block_size", "enable_prefix_caching")}
+    return {name: value for name, value in limits.items() if name not in NOT_THE_SCHEDULERS}
 
 
 def _vllm_config(limits: dict):
@@ -130,6 +133,19 @@ def names_to_watch(scheduler, output) -> dict:
     """What a watched expression may speak of: the scheduler (as `self`, too), its pool of blocks, its queues, and what `schedule()` returned."""
     return {"self": scheduler, "scheduler": scheduler, "pool": scheduler.kv_cache_manager.block_pool,
             "running": scheduler.running, "waiting": scheduler.waiting, "output": output}
+def _group_specs(limits: dict) -> list:
+    """The spec of each KV cache group."""
+    vllm, window = _vllm(), limits.get("sliding_window")
+    shape = {"block_size": limits["block_size"], "num_kv_heads": 1, "head_size": 32, "dtype": vllm.torch.float32}
+    groups = limits.get("kv_cache_groups") or ("full_attention" if window is None else "sliding_window",)
+    return [vllm.FullAttentionSpec(**shape) if kind == "full_attention" else vllm.SlidingWindowSpec(**shape, sliding_window=window)
+            for kind in groups]
+
+
+def _ids(block_ids: tuple[list[int], ...] | None) -> tuple:
+    """Block ids as a decision tells them: of a single KV cache group just its ids."""
+    groups = tuple(map(tuple, block_ids or ()))
+    return groups if len(groups) > 1 else groups[0] if groups else ()
 
 
 class VllmEyes:
@@ -138,6 +154,8 @@ class VllmEyes:
     def __init__(self, scheduler):
         self.scheduler = scheduler
         self.seen: set[str] = set()
+        self.has_windows = any(hasattr(group.kv_cache_spec, "sliding_window") and group.kv_cache_spec.sliding_window
+                               for group in scheduler.kv_cache_config.kv_cache_groups)
 
     def decision(self, output) -> SchedulerOutput:
         """What `schedule()` returned."""
@@ -146,11 +164,11 @@ class VllmEyes:
         for new in output.scheduled_new_reqs:
             # The second model runner finds resumed requests among the new ones: one seen before is resumed.
             kind = RESUMED if new.req_id in self.seen else NEW
-            shares[new.req_id] = kind, new.num_computed_tokens, tuple(new.block_ids[0])
+            shares[new.req_id] = kind, new.num_computed_tokens, _ids(new.block_ids)
         cached = output.scheduled_cached_reqs
         for request_id, computed, block_ids in zip(cached.req_ids, cached.num_computed_tokens, cached.new_block_ids):
             kind = RESUMED if request_id in cached.resumed_req_ids else RUNNING
-            shares[request_id] = kind, computed, tuple(block_ids[0]) if block_ids else ()
+            shares[request_id] = kind, computed, _ids(block_ids)
         self.seen.update(shares)
         scheduled = [ScheduledRequest(request_id, shares[request_id][0], num_tokens, *shares[request_id][1:])
                      for request_id, num_tokens in output.num_scheduled_tokens.items()]
@@ -168,7 +186,12 @@ class VllmEyes:
                      tuple([request.request_id for request in scheduler.waiting]),
                      tuple([block.block_id for block in pool.free_block_queue.get_all_free_blocks()]),
                      tuple([block.block_id for block in pool.blocks if block._block_hash is not None]),
-                     scheduler.kv_cache_manager.usage)   # Scheduler.get_kv_cache_usage says the same, and only since 0.27
+                     scheduler.kv_cache_manager.usage,   # Scheduler.get_kv_cache_usage says the same, and only since 0.27
+                     self._block_tables() if self.has_windows else None)
+
+    def _block_tables(self) -> dict[str, tuple[tuple[int, ...], ...]]:
+        manager = self.scheduler.kv_cache_manager
+        return {request.request_id: tuple(map(tuple, manager.get_block_ids(request.request_id))) for request in self.scheduler.running}
 
 
 class _PlayedGrammar:
@@ -189,12 +212,12 @@ class VllmEngine:
         self.vllm = vllm = _vllm()
         self.config = _vllm_config(workload.config)
         block_size, num_blocks = workload.config["block_size"], workload.config["num_blocks"]
-        spec = vllm.FullAttentionSpec(block_size=block_size, num_kv_heads=1, head_size=32, dtype=vllm.torch.float32)
+        layers = {f"layer{number}": spec for number, spec in enumerate(_group_specs(workload.config))}
         if workload.engine:
-            vllm.get_kv_cache_configs(self.config, [{"layer": spec}], [num_blocks * spec.page_size_bytes])
+            vllm.get_kv_cache_configs(self.config, [layers], [num_blocks * layers["layer0"].page_size_bytes])
         self.checks_prompts = workload.engine
         cache = vllm.KVCacheConfig(num_blocks=num_blocks, kv_cache_tensors=[],
-                                   kv_cache_groups=[vllm.KVCacheGroupSpec(["layer"], spec)])
+                                   kv_cache_groups=[vllm.KVCacheGroupSpec([layer], spec) for layer, spec in layers.items()])
         self.scheduler = self.config.scheduler_config.get_scheduler_cls()(self.config, cache, _base_config()[1], block_size=block_size, log_stats=log_stats)
         if attach:
             attach(self.scheduler)

@@ -130,7 +130,8 @@ class Workload:
     @classmethod
     def from_json(cls, data: dict) -> "Workload":
         requests = tuple(RequestSpec(**{name: _tuples(value) for name, value in spec.items()}) for spec in data["requests"])
-        return cls(data["config"], requests, tuple(Action(**action) for action in data["actions"]),
+        config = {name: _tuples(value) for name, value in data["config"].items()}
+        return cls(config, requests, tuple(Action(**action) for action in data["actions"]),
                    data["engine"], data["max_steps"])
 
     def source(self) -> str:
@@ -166,8 +167,8 @@ def workload(num_blocks: int, *, engine: bool = False, max_steps: int = 1000, **
 
 
 def capacity(config: dict) -> int:
-    """Tokens the pool can hold beside the null block."""
-    return (config["num_blocks"] - 1) * config["block_size"]
+    """Tokens the pool can hold beside the null block, in each KV cache group."""
+    return (config["num_blocks"] - 1) // (len(config.get("kv_cache_groups", ())) or 1) * config["block_size"]
 
 
 def segments(prompt: str) -> Iterator[tuple[str, int]]:

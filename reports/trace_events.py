@@ -125,7 +125,7 @@ class _Writer:
             self.open[request_id] = {"name": name, "args": told, "until": span[1], "event": event}
 
     def _counters(self, step: dict, state: list, at: float) -> None:
-        running, waiting, free, cached, _ = state
+        running, waiting, free, cached, *_ = state
         if free is not None:
             blocks, pool = {"free": count_ids(free)}, self.limits.get("num_blocks")
             if pool:

@@ -48,4 +48,15 @@ def model_config(config: dict) -> dict:
     rope = config.get("rope_parameters") or (config.get("rope_scaling") or {}) | {"rope_theta": config.get("rope_theta", 10000.0)}
     if rope.get("rope_type", "default") not in ("default", "llama3"):
         raise CheckpointError(f"rope_type {rope['rope_type']!r}: there are default and llama3")
+    config["sliding_window"] = _window(config)
     return config | {"rope": rope, "class": ARCHITECTURES[name], "ops": torch_ops}
+
+
+def _window(config: dict) -> int | None:
+    """The sliding window of all layers, in tokens; None if they see everything."""
+    layer_types = config.get("layer_types") or ["sliding_attention" if config.get("use_sliding_window", True) else "full_attention"]
+    if not config.get("sliding_window") or "sliding_attention" not in layer_types:
+        return None
+    if set(layer_types) != {"sliding_attention"}:
+        raise CheckpointError("only some layers have a sliding window: the scheduler knows such models (kv_cache_groups), the model runner does not yet")
+    return config["sliding_window"]

@@ -1,6 +1,6 @@
 // A run decoded: for each step who did what, which blocks whose, and what counts as a difference.
 
-/** `4-6 9` as [4, 5, 6, 9]. */
+/** `4-6 9` as [4, 5, 6, 9]; of several KV cache groups (`1 2 | 3 4`) all in a row. */
 export function ids(text) {
   const numbers = [];
   for (const piece of (text || "").split(" ")) {
@@ -11,11 +11,11 @@ export function ids(text) {
   return numbers;
 }
 
-const NOTHING = { running: [], waiting: [], free: "", cached: "", usage: null };
+const NOTHING = { running: [], waiting: [], free: "", cached: "", usage: null, tables: null };
 
 function state(written) {
-  const [running, waiting, free, cached, usage = null] = written;
-  return { running, waiting, free, cached, usage };
+  const [running, waiting, free, cached, usage = null, tables = null] = written;    // tables: where attention has a window
+  return { running, waiting, free, cached, usage, tables };
 }
 
 /** One engine's run. `push` takes a step that came later. */
@@ -67,7 +67,8 @@ export class Decoded {
     set(ids(step.state.cached), "cached");
     const cachedBefore = new Set(ids(this.steps[index - 1]?.updated.cached));
     for (const share of step.scheduled) {
-      const fresh = ids(share.blocks).slice(share.kind === "running" ? 0 : Math.floor(share.computed / (this.limits.block_size ?? 16)));
+      const hit = share.kind === "running" ? 0 : Math.floor(share.computed / (this.limits.block_size ?? 16));
+      const fresh = (share.blocks || "").split("|").flatMap(group => ids(group).slice(hit));
       set(fresh, "fresh");
       set(fresh.filter(id => cachedBefore.has(id)), "evicted");
     }
@@ -75,6 +76,11 @@ export class Decoded {
   }
 
   #tables(before, scheduled, after) {
+    if (after.tables) {     // what left a window is the null block, which belongs to nobody
+      const held = Object.entries(after.tables).map(([id, table]) => [id, ids(table).filter(block => block)]);
+      this.highestBlock = Math.max(this.highestBlock, ...held.flatMap(([, table]) => table));
+      return new Map(held);
+    }
     const tables = new Map(before?.tables);
     for (const { id, kind, blocks } of scheduled) {
       if (!blocks && kind === "running" && tables.has(id)) continue;

@@ -1,8 +1,9 @@
 """Where two runs of one workload part."""
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
-from reference.trace import Run, State, Step
+from reference.trace import NULL, Run, State, Step, by_group
 
 # Compared in this order within a step; `Step` says what each one is.
 COMPARED = ("refused", "resets", "scheduled", "preempted", "finished", "scheduled_state", "outputs", "updated_state")
@@ -59,11 +60,11 @@ def _names(run: Run, renamed: bool) -> dict[int, int] | None:
     """New names for block ids, by first use; None to leave them as they are."""
     if not renamed:
         return None
-    names: dict[int, int] = {}
+    names: dict[int, int] = {NULL: NULL}
     for step in run.steps:
         for share in step.scheduled:
-            for block_id in share.new_block_ids:
-                names.setdefault(block_id, len(names) + 1)
+            for block_id in chain(*by_group(share.new_block_ids)):
+                names.setdefault(block_id, len(names))
     return names
 
 
@@ -72,7 +73,12 @@ def _view(step: Step, name: str, names: dict[int, int] | None):
     if names is None:
         return value
     if name == "scheduled":
-        return tuple(share._replace(new_block_ids=tuple(names[block_id] for block_id in share.new_block_ids)) for share in value)
+        return tuple(share._replace(new_block_ids=_renamed(by_group(share.new_block_ids), names)) for share in value)
     if isinstance(value, State):
-        return value._replace(free_blocks=len(value.free_blocks), cached_blocks=len(value.cached_blocks))
+        tables = value.block_tables and {request_id: _renamed(table, names) for request_id, table in value.block_tables.items()}
+        return value._replace(free_blocks=len(value.free_blocks), cached_blocks=len(value.cached_blocks), block_tables=tables)
     return value
+
+
+def _renamed(groups: tuple[tuple[int, ...], ...], names: dict[int, int]) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(names[block_id] for block_id in ids) for ids in groups)

@@ -2,7 +2,7 @@
 from collections import Counter
 
 from reference.generate import Generation
-from reference.trace import CRASHED, REFUSED, STALLED, Run, Step
+from reference.trace import CRASHED, NULL, REFUSED, STALLED, Run, Step, by_group
 
 
 def events(run: Run) -> Counter:
@@ -11,10 +11,14 @@ def events(run: Run) -> Counter:
     if run.ended in (STALLED, CRASHED, REFUSED):
         count[{STALLED: "stall", CRASHED: "crash", REFUSED: "refusal"}[run.ended]] += 1
     cached: set[int] = set()
+    tables: dict = {}
     one_later = bool(run.workload.config.get("async_scheduling"))     # the tokens of a step come with the next
     for index, step in enumerate(run.steps):
         _count_step(step, run.steps[index + one_later:index + one_later + 1], cached, run, count)
         cached = set(step.updated_state.cached_blocks)
+        if step.scheduled_state.block_tables is not None:
+            _count_windows(step, tables, count)
+            tables = step.scheduled_state.block_tables
     count["abort"] = len(_aborted(run))
     if run.workload.config.get("async_scheduling"):
         count += _overlapped(run)
@@ -40,7 +44,7 @@ def _count_step(step: Step, told: list[Step], cached: set[int], run: Run, count:
     # Served from a block that was cached only in this very step: sharing with a batch mate.
     size = run.workload.config["block_size"]
     count["sharing within a step"] += sum(
-        any(block_id not in cached for block_id in share.new_block_ids[:share.num_computed_tokens // size])
+        any(block_id not in cached for ids in by_group(share.new_block_ids) for block_id in ids[:share.num_computed_tokens // size] if block_id)
         for share in step.admitted)
     count["eviction"] += sum(block_id in cached for share in step.scheduled for block_id in _fresh_blocks(share, size))
     count["chunk"] += sum(share.num_tokens > 1 and not _sampled(told, share.request_id) for share in step.scheduled)
@@ -67,6 +71,15 @@ def _overlapped(run: Run) -> Counter:
         here = set(after.scheduled_state.running + after.scheduled_state.waiting) if after else set()
         count["wasted share"] += sum(share.request_id not in here for share in step.scheduled)
     return count
+
+
+def _count_windows(step: Step, before: dict, count: Counter) -> None:
+    """What only happens where attention has a window. `before`: the block tables of the step before."""
+    for share in step.running:
+        pairs = [pair for ids, old in zip(step.scheduled_state.block_tables.get(share.request_id, ()), before[share.request_id]) for pair in zip(ids, old)]
+        count["out of window"] += any(block_id == NULL != old for block_id, old in pairs)
+    count["hit behind a gap"] += sum(NULL in ids for share in step.admitted for ids in by_group(share.new_block_ids))
+    count["several groups"] += any(len(table) > 1 for table in step.scheduled_state.block_tables.values())
 
 
 def _generated(run: Generation) -> Counter:
@@ -104,9 +117,8 @@ def _aborted(run: Run) -> set[str]:
 
 def _fresh_blocks(share, block_size: int) -> tuple[int, ...]:
     """The blocks it got from the free queue, without those it shares."""
-    if share.kind == "running":
-        return share.new_block_ids
-    return share.new_block_ids[share.num_computed_tokens // block_size:]
+    hit = 0 if share.kind == "running" else share.num_computed_tokens // block_size
+    return tuple(block_id for ids in by_group(share.new_block_ids) for block_id in ids[hit:])
 
 
 def _sampled(told: list[Step], request_id: str) -> bool:

@@ -5,14 +5,14 @@ from functools import partial
 from types import ModuleType
 
 from impl.outputs import ScheduledRequest
-from reference.cassette import write_ids
+from reference.cassette import write_groups, write_ids
 from reference.choose import Answer, Reference
 from reference.generate import Generation, OurGenerator, generate
 from reference.play import OurEngine, play
 from reference.prompts import Prompts
 from reference.source import locate, vllm_folder
 from reference.timeline import beside
-from reference.trace import RUNNING, Run, Step
+from reference.trace import RUNNING, Run, Step, by_group
 from reference.workload import Workload
 from spec.bench.agreement import generate_beside, says
 from spec.bench.claim import Claim
@@ -163,6 +163,8 @@ def step_lines(step: Step) -> list[str]:
     later = [done.request_id for done in step.outputs if not step.of(done.request_id)]      # with asynchronous scheduling
     if later:
         lines.append(f"told what the step before computed: {' '.join(later)}")
+    if before.block_tables:
+        lines.append("tables: " + "   ".join(f"{request_id} {write_groups(table)}" for request_id, table in before.block_tables.items()))
     ended = [f"{done.request_id} ({done.finish_reason})" for done in step.outputs if done.finish_reason]
     if ended:
         lines.append(f"ended: {' '.join(ended)}")
@@ -195,7 +197,7 @@ def _in_words(value) -> str:
 def _share(share: ScheduledRequest) -> str:
     """`a running: 1 after 8 on +6`: one token, after 8 computed ones, with block 6 added to its table."""
     added = "+" if share.kind == RUNNING else ""
-    blocks = "".join(f" {added}{block_id}" for block_id in share.new_block_ids)
+    blocks = " |".join("".join(f" {added}{block_id}" for block_id in ids) for ids in by_group(share.new_block_ids))
     return f"{share.request_id} {share.kind}: {share.num_tokens} after {share.num_computed_tokens}{' on' + blocks if blocks else ''}"
 
 

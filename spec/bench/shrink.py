@@ -37,7 +37,8 @@ def _simpler(workload: Workload) -> Iterator[Workload]:
     for index in range(len(actions)):
         yield replace(workload, actions=actions[:index] + actions[index + 1:])
     for name in ("watermark", "policy", "long_prefill_token_threshold_adaptive", "long_prefill_token_threshold",
-                 "max_num_active_seqs", "scheduler_reserve_full_isl", "enable_chunked_prefill", "enable_prefix_caching", "async_scheduling"):
+                 "max_num_active_seqs", "scheduler_reserve_full_isl", "enable_chunked_prefill", "enable_prefix_caching",
+                 "kv_cache_groups", "sliding_window", "async_scheduling"):
         if name in workload.config:
             yield replace(workload, config={key: value for key, value in workload.config.items() if key != name})
     for index, spec in enumerate(requests):

@@ -1,5 +1,5 @@
 """A run as a table, one row per step: short enough to be reviewed in a snapshot."""
-from reference.trace import Run, Step
+from reference.trace import Run, Step, by_group
 
 COLUMNS = ("step", "scheduled (tokens after computed, on blocks)", "preempted", "ended", "waiting", "free")
 
@@ -20,6 +20,7 @@ def _row(step: Step) -> tuple[str, ...]:
 
 
 def _share(share) -> str:
-    blocks = f" [{' '.join(map(str, share.new_block_ids))}]" if share.new_block_ids else ""
+    groups = " | ".join(" ".join(map(str, ids)) for ids in by_group(share.new_block_ids))
+    blocks = f" [{groups}]" if groups else ""
     kind = "" if share.kind == "running" else f"{share.kind} "
     return f"{share.request_id} {kind}{share.num_tokens}@{share.num_computed_tokens}{blocks}"

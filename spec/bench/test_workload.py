@@ -12,7 +12,7 @@ from reference.workload import EOS, Workload, text, workload
 from spec.bench.shrink import shrink
 from spec.fuzz.generator import random_workload
 
-random_workloads = st.randoms(use_true_random=False).map(random_workload)
+random_workloads = st.builds(random_workload, st.randoms(use_true_random=False), st.booleans())
 
 
 @settings(max_examples=60, deadline=None, database=None, suppress_health_check=list(HealthCheck))

@@ -1,4 +1,4 @@
-"""A campaign: `python -m spec.fuzz --workloads 20000 [--seed S] [--jobs J] [--async] [--coverage]`.
+"""A campaign: `python -m spec.fuzz --workloads 20000 [--seed S] [--jobs J] [--kind K] [--coverage]`.
 
 Every workload is made from one number, so that a campaign is split over the cores by
 its seeds and any part of it can be repeated.
@@ -13,13 +13,12 @@ import time
 from collections import Counter
 
 from spec.fuzz.duel import Tally, median
+from spec.fuzz.generator import KINDS, PLAIN, WINDOWS, must_happen
 from spec.fuzz.shard import REPORT_EVERY
 
 # Not async_scheduler.py: its two refusals are for who takes steps out of their turn, as the player never does.
-COVERED = "impl/scheduler.py,impl/block_manager.py,impl/block_pool.py,impl/block_hash.py,impl/request.py,impl/request_queue.py"
-MUST_HAPPEN = {"preemption": 0.30, "cache hit": 0.50, "abort": 0.20, "eviction": 0.30}    # share of workloads
-MUST_HAPPEN_ASYNC = {"wasted share": 0.30, "end known in advance": 0.50, "token for a preempted request": 0.20,
-                     "end while preempted": 0.02, "reset in flight": 0.05}
+COVERED = "impl/scheduler.py,impl/block_manager.py,impl/block_pool.py,impl/block_hash.py,impl/request.py,impl/request_queue.py,impl/structured_output.py"
+COVERED_WITH_WINDOWS = "impl/hybrid_block_manager.py,impl/kv_cache_group.py,impl/sliding_window.py,impl/block_pool.py"
 
 
 def main() -> int:
@@ -27,31 +26,31 @@ def main() -> int:
     parser.add_argument("--workloads", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=1, help="the first seed (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
-    parser.add_argument("--async", dest="async_scheduling", action="store_true", help="asynchronous scheduling: one step in flight")
-    parser.add_argument("--coverage", action="store_true", help="measure the branches of impl's scheduler and KV cache: each workload with either scheduler")
+    parser.add_argument("--kind", choices=KINDS, default=PLAIN, help="of workloads (default: %(default)s)")
+    parser.add_argument("--coverage", action="store_true", help="measure the branches of impl's scheduler and KV cache: "
+                        "by workloads with windows, or by those of all other kinds, one after the other")
     options = parser.parse_args()
     started = time.monotonic()
-    kinds = (False, True) if options.coverage else (options.async_scheduling,)
+    kinds = [kind for kind in KINDS if kind != WINDOWS] if options.coverage and options.kind != WINDOWS else [options.kind]
     tally = Tally()
     for kind in kinds:
         tally.merge(campaign(options.seed, options.workloads, options.jobs, options.coverage, kind))
     print(report(tally, options.seed, time.monotonic() - started))
-    covered = report_coverage() if options.coverage else True
-    wanted = MUST_HAPPEN | (MUST_HAPPEN_ASYNC if kinds == (True,) else {})
+    covered = report_coverage(COVERED_WITH_WINDOWS if kinds == [WINDOWS] else COVERED) if options.coverage else True
+    wanted = must_happen(kinds[0]) if len(kinds) == 1 else {}
     rare = [event for event, share in wanted.items() if tally.events[event] < share * tally.workloads]
     for event in rare:
         print(f"too rare to trust this campaign: {event}, wanted in {wanted[event]:.0%} of the workloads")
     return 0 if covered and not rare and not tally.wrong and tally.workloads == len(kinds) * options.workloads else 1
 
 
-def campaign(first: int, workloads: int, jobs: int, coverage: bool = False, async_scheduling: bool = False) -> Tally:
+def campaign(first: int, workloads: int, jobs: int, coverage: bool = False, kind: str = PLAIN) -> Tally:
     """Play the seeds `first` and on in `jobs` processes, showing progress."""
     tally, lock, started = Tally(), threading.Lock(), time.monotonic()
     measured = ["-m", "coverage", "run", "--branch", "--source=impl", "--parallel-mode"] if coverage else []
 
     def follow(job: int) -> None:
-        command = [sys.executable, *measured, "-m", "spec.fuzz.shard", str(first + job), str(first + workloads), str(jobs),
-                   *(["--async"] if async_scheduling else [])]
+        command = [sys.executable, *measured, "-m", "spec.fuzz.shard", str(first + job), str(first + workloads), str(jobs), kind]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as shard:
             for line in shard.stdout:
                 if not line.startswith("{"):    # vLLM greets on stdout
@@ -95,10 +94,10 @@ def report(tally: Tally, first: int, seconds: float) -> str:
     return "\n".join(lines)
 
 
-def report_coverage() -> bool:
+def report_coverage(files: str) -> bool:
     """Print the branches that no workload took; False if there are any."""
     subprocess.run([sys.executable, "-m", "coverage", "combine", "--quiet"], check=True)
-    return subprocess.run([sys.executable, "-m", "coverage", "report", f"--include={COVERED}", "--fail-under=100"]).returncode == 0
+    return subprocess.run([sys.executable, "-m", "coverage", "report", f"--include={files}", "--fail-under=100"]).returncode == 0
 
 
 if __name__ == "__main__":

@@ -2,27 +2,44 @@
 from dataclasses import replace
 from random import Random
 
+from impl.config import FULL_ATTENTION as FULL
+from impl.config import SLIDING_WINDOW as WINDOW
+from impl.config import SchedulerConfig
 from reference.workload import EOS, Workload, workload
 
 STOP_TOKEN = 7
+# Plain, or with one step in flight, with sliding windows, or with grammars to wait for.
+KINDS = PLAIN, ASYNC, WINDOWS, STRUCTURED = "plain", "async", "windows", "structured"
+# In which share of the workloads of a kind something has to happen, or they say nothing.
+MUST_HAPPEN = {PLAIN: {"preemption": 0.30, "cache hit": 0.50, "abort": 0.20, "eviction": 0.30},
+               ASYNC: {"wasted share": 0.30, "end known in advance": 0.50, "token for a preempted request": 0.20,
+                       "end while preempted": 0.02, "reset in flight": 0.05},
+               WINDOWS: {"out of window": 0.50, "hit behind a gap": 0.20, "several groups": 0.30},
+               STRUCTURED: {"grammar wait": 0.80, "error end": 0.20}}
 
 
-def random_workload(rng: Random, async_scheduling: bool = False, structured: bool = False) -> Workload:
-    """A workload in which something happens: about a dozen requests, a pool they do not all fit into. `structured`: many wait for a grammar.
+def must_happen(kind: str) -> dict[str, float]:
+    return MUST_HAPPEN[PLAIN] | MUST_HAPPEN[kind]
 
-    The same number makes the same one for either scheduler.
+
+def random_workload(rng: Random, kind: str = PLAIN) -> Workload:
+    """A workload in which something happens: about a dozen requests, a pool they do not all fit into.
+
+    The same number makes the same one for either scheduler, the plain and the asynchronous.
     """
     built = random_limits(rng)
+    if kind == WINDOWS:
+        built = random_windows(rng, built)
     max_model_len = built.config["max_model_len"]
     num_requests, spread = rng.randint(8, 14), rng.choice((0, 5, 20, 30))
     for number in range(num_requests):
         built = built.request(**random_request(rng, f"r{number}", max_model_len, rng.randint(0, spread)))
     if rng.random() < 0.1:
         built = bad_request(rng, built)
-    if structured:
+    if kind == STRUCTURED:
         built = random_grammars(rng, built)
     built = random_actions(rng, built, num_requests, spread + 20)
-    return built.with_config(async_scheduling=True) if async_scheduling else built
+    return built.with_config(async_scheduling=True) if kind == ASYNC else built
 
 
 def random_limits(rng: Random) -> Workload:
@@ -52,6 +69,18 @@ def random_limits(rng: Random) -> Workload:
             limits["max_num_batched_tokens"] = limits["max_num_seqs"] + rng.randint(0, 4)
     return workload(num_blocks=capacity + 1, engine=max_model_len <= capacity * block_size and rng.random() < 0.2,
                     max_steps=400, **limits)
+
+
+def random_windows(rng: Random, built: Workload) -> Workload:
+    """The same limits with a window, mostly of a few blocks, and a pool to match: what one request needs and up to as much again."""
+    limits, block_size = built.config, built.config["block_size"]
+    longest = limits["max_model_len"] if rng.random() < 0.2 else 3 * block_size
+    limits = limits | {"sliding_window": rng.randint(1, longest)}
+    if rng.random() < 0.5:
+        limits["kv_cache_groups"] = rng.choice(((FULL, WINDOW), (FULL, WINDOW), (WINDOW, FULL), (FULL, WINDOW, WINDOW), (FULL, FULL, WINDOW), (WINDOW, WINDOW)))
+    config = SchedulerConfig(**limits)
+    needed = sum(config.max_blocks(kind) for kind in config.kinds)
+    return built.with_config(**limits | {"num_blocks": 1 + needed + rng.randint(0, needed)})
 
 
 def random_request(rng: Random, request_id: str, max_model_len: int, arrives: int) -> dict:

@@ -1,8 +1,11 @@
 """What must hold of any engine at every step, whatever it decides."""
 from collections import Counter
 
-from reference.trace import FINISHED, RUNNING, Run, Step
+from impl.config import SLIDING_WINDOW
+from reference.trace import FINISHED, NULL, RUNNING, Run, ScheduledRequest, Step, by_group
 from reference.workload import RequestSpec, Workload
+
+Tables = tuple[tuple[int, ...], ...]        # of one request, one per KV cache group
 
 
 class InvariantError(AssertionError):
@@ -18,7 +21,10 @@ class Invariants:
         self.block_size, self.budget = config["block_size"], config["max_num_batched_tokens"]
         self.seats = config.get("max_num_active_seqs") or config["max_num_seqs"]
         self.all_blocks = set(range(1, config["num_blocks"]))
-        self.tables: dict[str, tuple[int, ...]] = {}
+        self.window = config.get("sliding_window")
+        self.kinds = config.get("kv_cache_groups") or (SLIDING_WINDOW,)     # where there is no window, nobody asks
+        self.num_groups = len(self.kinds)
+        self.tables: dict[str, Tables] = {}
 
     def __call__(self, engine, step: Step) -> None:
         self._check_budget(step)
@@ -48,14 +54,25 @@ class Invariants:
         self._require(all(share.num_tokens > 0 for share in step.scheduled), step, "a request was scheduled without a token")
 
     def _follow_tables(self, step: Step) -> None:
+        told = step.scheduled_state.block_tables
         for share in step.scheduled:
-            before = self.tables[share.request_id] if share.kind == RUNNING else ()
-            table = self.tables[share.request_id] = before + share.new_block_ids
+            before = self.tables[share.request_id] if share.kind == RUNNING else ((),) * self.num_groups
+            added = by_group(share.new_block_ids) if share.new_block_ids else ((),) * self.num_groups
+            tables = self.tables[share.request_id] = tuple(old + new for old, new in zip(before, added))
             needed = -(-(share.num_computed_tokens + share.num_tokens) // self.block_size)
-            self._require(len(table) == needed, step, f"{share.request_id} holds {len(table)} blocks and needs {needed}")
+            for table in tables:
+                self._require(len(table) == needed, step, f"{share.request_id} holds {len(table)} blocks and needs {needed}")
+            if told is not None:
+                seen = self.tables[share.request_id] = self._within_windows(share, tables)
+                self._require(told[share.request_id] == seen, step, f"{share.request_id} holds {told[share.request_id]} and should {seen}")
+
+    def _within_windows(self, share: ScheduledRequest, tables: Tables) -> Tables:
+        """The tables with the null block in each place of which a window has left every token."""
+        gone = max(0, share.num_computed_tokens - self.window + 1) // self.block_size
+        return tuple((NULL,) * gone + table[gone:] if kind == SLIDING_WINDOW else table for kind, table in zip(self.kinds, tables))
 
     def _check_blocks(self, step: Step, ref_counts: list[int]) -> None:
-        held = Counter(block_id for request_id in step.updated_state.running for block_id in self.tables[request_id])
+        held = Counter(block_id for request_id in step.updated_state.running for table in self.tables[request_id] for block_id in table if block_id != NULL)
         free = step.updated_state.free_blocks
         self._require(len(free) == len(set(free)), step, "a block is in the free queue twice")
         self._require(held.keys().isdisjoint(free), step, "a block is free and in use")

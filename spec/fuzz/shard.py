@@ -1,4 +1,4 @@
-"""One process of a campaign: `python -m spec.fuzz.shard FIRST STOP STEP [--async]` plays the seeds of that range.
+"""One process of a campaign: `python -m spec.fuzz.shard FIRST STOP STEP KIND` plays the seeds of that range.
 
 It prints a tally in JSON, one line for every `REPORT_EVERY` workloads.
 """
@@ -14,13 +14,13 @@ from spec.fuzz.regressions import keep
 REPORT_EVERY = 50
 
 
-def play_seeds(seeds: range, async_scheduling: bool) -> None:
-    duel(random_workload(Random(0), async_scheduling))
+def play_seeds(seeds: range, kind: str) -> None:
+    duel(random_workload(Random(0), kind))
     gc.collect()
     gc.freeze()     # vLLM's modules are many and stay: do not walk them at every collection
     tally = Tally()
     for number, seed in enumerate(seeds, 1):
-        workload = random_workload(Random(seed), async_scheduling)
+        workload = random_workload(Random(seed), kind)
         wrong, theirs = duel(workload)
         if theirs:
             tally.add(workload, theirs)
@@ -34,4 +34,4 @@ def play_seeds(seeds: range, async_scheduling: bool) -> None:
 
 
 if __name__ == "__main__":
-    play_seeds(range(*map(int, sys.argv[1:4])), "--async" in sys.argv[4:])
+    play_seeds(range(*map(int, sys.argv[1:4])), sys.argv[4])

@@ -44,6 +44,16 @@ def test_a_recording_is_read_as_it_was_written(tmp_path, monkeypatch):
     assert cassette.load(run.workload, "1.2.3")[0] == run
 
 
+def test_the_tables_of_several_groups_are_read_as_they_were_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(cassette, "FOLDER", tmp_path)
+    before = State(("a",), (), (7, 3), (1, 2), 0.25, {"a": ((1, 2, 3), (0, 0, 5))})
+    step = Step(0, (), (), (ScheduledRequest("a", NEW, 6, 0, ((1, 2), (0, 1))), ScheduledRequest("b", NEW, 1, 4, ())), (), (), before,
+                (), before._replace(running=(), block_tables={}))
+    run = Run(workload(num_blocks=10, sliding_window=4, kv_cache_groups=("full_attention", "sliding_window")).request("a", prompt=6), "vllm", [step])
+    cassette.save(run, "1.2.3")
+    assert cassette.load(run.workload, "1.2.3")[0] == run
+
+
 def test_a_recording_of_another_version_is_not_used(tmp_path, monkeypatch):
     monkeypatch.setattr(cassette, "FOLDER", tmp_path)
     asked = workload(num_blocks=10).request("a", prompt=6)

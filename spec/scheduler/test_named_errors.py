@@ -68,6 +68,10 @@ def test_a_request_refused_can_come_again():
     ({"long_prefill_token_threshold": -1}, "between 0"),
     ({"watermark": 1.0}, r"in \[0, 1\)"),
     ({"policy": "random"}, "fcfs, priority"),
+    ({"sliding_window": 0}, "at least 1, as a token sees itself"),
+    ({"sliding_window": 8, "kv_cache_groups": ("full",)}, "choose each of full_attention, sliding_window"),
+    ({"kv_cache_groups": ("full_attention", "sliding_window")}, "give a sliding_window"),
+    ({"sliding_window": 8, "kv_cache_groups": ("full_attention",)}, "at least one group of that kind"),
 ], ids=lambda value: "-".join(value) if isinstance(value, dict) else "")
 def test_a_limit_that_cannot_be(limit, advice):
     with pytest.raises(InvalidConfigError, match=advice):
@@ -88,3 +92,13 @@ def test_a_pool_too_small_says_what_would_do():
     with pytest.raises(PoolTooSmallError, match="raise num_blocks to 7 or lower max_model_len to 20"):
         config.require_pool_for_one_sequence()
     SchedulerConfig(**SMALL).require_pool_for_one_sequence()
+
+
+def test_a_pool_too_small_for_windows():
+    """A window of 5 tokens and a step of 8 are 12 tokens: three blocks of 4, and one more where it begins within a block."""
+    windowed = SMALL | {"max_num_batched_tokens": 8, "max_model_len": 400, "sliding_window": 5}
+    SchedulerConfig(**windowed | {"num_blocks": 5}).require_pool_for_one_sequence()
+    with pytest.raises(PoolTooSmallError, match="needs 4 blocks of 4, the pool has 3 beside the null block; raise num_blocks to 5$"):
+        SchedulerConfig(**windowed | {"num_blocks": 4}).require_pool_for_one_sequence()
+    with pytest.raises(PoolTooSmallError, match="needs 104 blocks"):
+        SchedulerConfig(**windowed | {"num_blocks": 5, "kv_cache_groups": ("full_attention", "sliding_window")}).require_pool_for_one_sequence()
