@@ -12,7 +12,8 @@ class SchedulerConfig:
 
     Raises `InvalidConfigError` for a limit that vLLM refuses as well.
     Mirrors `config/scheduler.py::SchedulerConfig` and the two fields of
-    `config/cache.py::CacheConfig` that the scheduler reads; the names are vLLM's.
+    `config/cache.py::CacheConfig` and `config/vllm.py::VllmConfig` each that the
+    scheduler reads; the names are vLLM's.
     """
 
     num_blocks: int                             # blocks in the pool, the null block included
@@ -28,6 +29,8 @@ class SchedulerConfig:
     long_prefill_token_threshold_adaptive: bool = False
     scheduler_reserve_full_isl: bool = True     # admit only if the whole prompt fits
     watermark: float = 0.0                      # share of the pool kept free when admitting
+    num_speculative_tokens: int = 0             # drafts a request may have in a step
+    num_lookahead_tokens: int = 0               # slots behind a step's tokens, for a proposer with keys and values of its own
 
     def __post_init__(self):
         for name in ("num_blocks", "block_size", "max_model_len", "max_num_batched_tokens", "max_num_seqs"):
@@ -43,6 +46,8 @@ class SchedulerConfig:
         active = self.max_num_active_seqs
         _require(active is None or 1 <= active <= self.max_num_seqs,
                  f"max_num_active_seqs={active}: must be between 1 and max_num_seqs={self.max_num_seqs}")
+        for name in ("num_speculative_tokens", "num_lookahead_tokens"):
+            _require(getattr(self, name) >= 0, f"{name}={getattr(self, name)}: must be at least 0")
         _require(0 <= self.long_prefill_token_threshold <= self.max_model_len,
                  f"long_prefill_token_threshold={self.long_prefill_token_threshold}: "
                  f"must be between 0 (no cap) and max_model_len={self.max_model_len}")

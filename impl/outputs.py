@@ -13,6 +13,7 @@ class ScheduledRequest(NamedTuple):
     num_tokens: int                     # tokens to compute in this step
     num_computed_tokens: int            # tokens whose keys and values are there already
     new_block_ids: tuple[int, ...]      # the whole block table if new or resumed, else what was added to it
+    spec_token_ids: tuple[int, ...] = ()        # the drafts among its tokens: the last of them
 
 
 class Reason(NamedTuple):

@@ -41,6 +41,8 @@ def play(workload: Workload, build: Callable[[Workload], object], engine: str,
     else:
         run.ended = CUT
     run.prefix_cache = player.engine.prefix_cache_stats()
+    if player.num_speculative_tokens:
+        run.spec_decoding = player.engine.spec_decoding_stats()
     return run
 
 
@@ -83,6 +85,9 @@ class OurEngine:
     def update(self, output, sampled):
         return self.scheduler.update_from_output(output, sampled)
 
+    def draft(self, drafts: dict[str, list[int]]) -> None:
+        self.scheduler.update_draft_token_ids(drafts)
+
     def state(self) -> State:
         return state_of(self.scheduler)
 
@@ -93,6 +98,9 @@ class OurEngine:
     def prefix_cache_stats(self) -> dict[str, int]:
         stats = getattr(self.scheduler.block_manager, "stats", None)
         return asdict(stats) if stats else {}
+
+    def spec_decoding_stats(self) -> dict:
+        return asdict(self.scheduler.speculation.stats)
 
 
 def state_of(scheduler) -> State:
@@ -109,6 +117,7 @@ def state_of(scheduler) -> State:
 class _Player:
     def __init__(self, workload: Workload, engine, watch):
         self.engine, self.watch = engine, watch
+        self.num_speculative_tokens = workload.config.get("num_speculative_tokens", 0)
         self.arrivals: dict[int, list[RequestSpec]] = {}            # by step
         self.actions: dict[tuple[int, bool], list[Action]] = {}     # by step, and whether between its halves
         for spec in workload.requests:
@@ -128,9 +137,12 @@ class _Player:
         output = self.engine.schedule()
         scheduled_state = self.engine.state()
         self._act(index, True, complaints, resets)
-        outputs = self.engine.update(output, self._sample(output.scheduled))
+        sampled = self._sample(output.scheduled)
+        outputs = self.engine.update(output, sampled)
         for done in outputs:
             self.num_known[done.request_id] += len(done.new_token_ids)
+        if self.num_speculative_tokens:
+            self.engine.draft({share.request_id: self._draft(share.request_id) if share.request_id in sampled else [] for share in output.scheduled})
         step = Step(index, tuple([refusal.partition(":")[0] for refusal in refused]), tuple(resets), tuple(output.scheduled),
                     tuple(sorted(output.preempted_req_ids)), tuple(sorted(output.finished_req_ids)),
                     scheduled_state, tuple(outputs), self.engine.state(),
@@ -162,14 +174,22 @@ class _Player:
             refused.append(f"{what}: {tell(error)}")
 
     def _sample(self, scheduled) -> dict[str, list[int]]:
-        """One token for each request which the step computes to its end."""
+        """For each request which the step computes to its end: the drafts that were right, and one token more."""
         sampled = {}
         for share in scheduled:
-            request_id = share.request_id
-            if share.num_computed_tokens + share.num_tokens == self.num_known[request_id]:
-                number = self.num_known[request_id] - self.num_prompt[request_id] + 1
-                sampled[request_id] = [self.specs[request_id].output_token(request_id, number)]
+            request_id, drafts = share.request_id, share.spec_token_ids
+            if share.num_computed_tokens + share.num_tokens - len(drafts) == self.num_known[request_id]:
+                first = self._num_output(request_id) + 1
+                text = [self.specs[request_id].output_token(request_id, number) for number in range(first, first + 1 + len(drafts))]
+                num_right = next((index for index, draft in enumerate(drafts) if draft != text[index]), len(drafts))
+                sampled[request_id] = text[:num_right + 1]
         return sampled
+
+    def _draft(self, request_id: str) -> list[int]:
+        return self.specs[request_id].draft_token_ids(request_id, self._num_output(request_id), self.num_speculative_tokens)
+
+    def _num_output(self, request_id: str) -> int:
+        return self.num_known[request_id] - self.num_prompt[request_id]
 
 
 def tell(error: Exception) -> str:

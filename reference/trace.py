@@ -76,6 +76,7 @@ class Run:
     ended: str = FINISHED
     error: str | None = None
     prefix_cache: dict[str, int] = field(default_factory=dict)     # its statistics
+    spec_decoding: dict = field(default_factory=dict, kw_only=True)     # those of speculative decoding; empty without it
 
     @cached_property
     def outputs(self) -> dict[str, list[int]]:

@@ -3,6 +3,7 @@ from collections import Counter
 
 from reference.generate import Generation
 from reference.trace import CRASHED, REFUSED, STALLED, Run, Step
+from spec.bench.draft_events import draft_events
 
 
 def events(run: Run) -> Counter:
@@ -18,6 +19,7 @@ def events(run: Run) -> Counter:
     if isinstance(run, Generation):
         return +(count + _generated(run))
     count["abort call"] = sum(action.name == "abort" for action in run.workload.actions)    # there may be nobody to abort
+    count += draft_events(run)
     count["pause"] = sum(action.name == "pause" and action.argument != "unpaused" for action in run.workload.actions)
     return +count
 

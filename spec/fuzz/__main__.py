@@ -1,4 +1,4 @@
-"""A campaign: `python -m spec.fuzz --workloads 20000 [--seed S] [--jobs J] [--coverage]`.
+"""A campaign: `python -m spec.fuzz --workloads 20000 [--seed S] [--jobs J] [--coverage] [--speculative]`.
 
 Every workload is made from one number, so that a campaign is split over the cores by
 its seeds and any part of it can be repeated.
@@ -15,8 +15,10 @@ from collections import Counter
 from spec.fuzz.duel import Tally, median
 from spec.fuzz.shard import REPORT_EVERY
 
-COVERED = "impl/scheduler.py,impl/block_manager.py,impl/block_pool.py,impl/block_hash.py,impl/request.py,impl/request_queue.py"
+COVERED = "impl/scheduler.py,impl/block_manager.py,impl/block_pool.py,impl/block_hash.py,impl/request.py,impl/request_queue.py,impl/speculation.py"
 MUST_HAPPEN = {"preemption": 0.30, "cache hit": 0.50, "abort": 0.20, "eviction": 0.30}    # share of workloads
+DRAFTS_MUST_HAPPEN = {"accepted draft": 0.90, "rejected draft": 0.80, "truncated drafts": 0.50, "preempted drafts": 0.20,
+                      "placeholders": 0.10, "end inside drafts": 0.50}
 
 
 def main() -> int:
@@ -25,24 +27,26 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="the first seed (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--coverage", action="store_true", help="measure the branches of impl's scheduler and KV cache")
+    parser.add_argument("--speculative", action="store_true", help="requests with drafts")
     options = parser.parse_args()
     started = time.monotonic()
-    tally = campaign(options.seed, options.workloads, options.jobs, options.coverage)
+    tally = campaign(options.seed, options.workloads, options.jobs, options.coverage, options.speculative)
     print(report(tally, options.seed, time.monotonic() - started))
     covered = report_coverage() if options.coverage else True
-    rare = [event for event, share in MUST_HAPPEN.items() if tally.events[event] < share * tally.workloads]
+    must_happen = MUST_HAPPEN | (DRAFTS_MUST_HAPPEN if options.speculative else {})
+    rare = [event for event, share in must_happen.items() if tally.events[event] < share * tally.workloads]
     for event in rare:
-        print(f"too rare to trust this campaign: {event}, wanted in {MUST_HAPPEN[event]:.0%} of the workloads")
+        print(f"too rare to trust this campaign: {event}, wanted in {must_happen[event]:.0%} of the workloads")
     return 0 if covered and not rare and not tally.wrong and tally.workloads == options.workloads else 1
 
 
-def campaign(first: int, workloads: int, jobs: int, coverage: bool) -> Tally:
+def campaign(first: int, workloads: int, jobs: int, coverage: bool, speculative: bool = False) -> Tally:
     """Play the seeds `first` and on in `jobs` processes, showing progress."""
     tally, lock, started = Tally(), threading.Lock(), time.monotonic()
     measured = ["-m", "coverage", "run", "--branch", "--source=impl", "--parallel-mode"] if coverage else []
 
     def follow(job: int) -> None:
-        command = [sys.executable, *measured, "-m", "spec.fuzz.shard", str(first + job), str(first + workloads), str(jobs)]
+        command = [sys.executable, *measured, "-m", "spec.fuzz.shard", str(first + job), str(first + workloads), str(jobs), *["speculative"] * speculative]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as shard:
             for line in shard.stdout:
                 if not line.startswith("{"):    # vLLM greets on stdout

@@ -1,7 +1,8 @@
 """Random workloads: crowded, with shared prefixes, and with everything that can go on."""
+from dataclasses import replace
 from random import Random
 
-from reference.workload import EOS, Workload, workload
+from reference.workload import EOS, RequestSpec, Workload, workload
 
 STOP_TOKEN = 7
 
@@ -16,6 +17,24 @@ def random_workload(rng: Random) -> Workload:
     if rng.random() < 0.1:
         built = bad_request(rng, built)
     return random_actions(rng, built, num_requests, spread + 20)
+
+
+def random_speculative_workload(rng: Random) -> Workload:
+    """The same, with drafts: mostly right ones from a few requests, mostly wrong ones from others."""
+    built = random_workload(rng)
+    most = rng.choice((1, 2, 3, 3, 5))
+    limits = built.config | {"num_speculative_tokens": most}
+    if rng.random() < 0.3:
+        limits["num_lookahead_tokens"] = rng.randint(1, most + 1)
+    if 0 < limits.get("long_prefill_token_threshold", 0) <= most:   # vLLM crashes: spec/surgery/test_speculative_decoding.py
+        limits["long_prefill_token_threshold"] = min(most + 1, limits["max_model_len"])
+    return replace(built, config=limits, requests=tuple(with_drafts(rng, spec, most) for spec in built.requests))
+
+
+def with_drafts(rng: Random, spec: RequestSpec, most: int) -> RequestSpec:
+    drafts = () if rng.random() < 0.4 else tuple(rng.randint(0, most) for _ in range(rng.randint(1, 4)))
+    wrong = rng.choice((0, 0.1, 0.3, 0.6))
+    return replace(spec, drafts=drafts, misdrafts=tuple(number for number in range(2, 32) if rng.random() < wrong))
 
 
 def random_limits(rng: Random) -> Workload:

@@ -17,6 +17,8 @@ class Invariants:
         config = workload.config
         self.block_size, self.budget = config["block_size"], config["max_num_batched_tokens"]
         self.seats = config.get("max_num_active_seqs") or config["max_num_seqs"]
+        # A request may hold blocks for drafts that were rejected, and for its proposer.
+        self.spare_tokens = config.get("num_speculative_tokens", 0) + config.get("num_lookahead_tokens", 0)
         self.all_blocks = set(range(1, config["num_blocks"]))
         self.tables: dict[str, tuple[int, ...]] = {}
 
@@ -51,8 +53,9 @@ class Invariants:
         for share in step.scheduled:
             before = self.tables[share.request_id] if share.kind == RUNNING else ()
             table = self.tables[share.request_id] = before + share.new_block_ids
-            needed = -(-(share.num_computed_tokens + share.num_tokens) // self.block_size)
-            self._require(len(table) == needed, step, f"{share.request_id} holds {len(table)} blocks and needs {needed}")
+            num_tokens = share.num_computed_tokens + share.num_tokens
+            needed, at_most = (-(-tokens // self.block_size) for tokens in (num_tokens, num_tokens + self.spare_tokens))
+            self._require(needed <= len(table) <= at_most, step, f"{share.request_id} holds {len(table)} blocks and needs {needed}")
 
     def _check_blocks(self, step: Step, ref_counts: list[int]) -> None:
         held = Counter(block_id for request_id in step.updated_state.running for block_id in self.tables[request_id])

@@ -1,26 +1,28 @@
-"""One process of a campaign: `python -m spec.fuzz.shard FIRST STOP STEP` plays the seeds of that range.
+"""One process of a campaign: `python -m spec.fuzz.shard FIRST STOP STEP [speculative]` plays the seeds of that range.
 
 It prints a tally in JSON, one line for every `REPORT_EVERY` workloads.
 """
 import gc
 import json
 import sys
+from collections.abc import Callable
 from random import Random
 
+from reference.workload import Workload
 from spec.fuzz.duel import Tally, duel, smallest
-from spec.fuzz.generator import random_workload
+from spec.fuzz.generator import random_speculative_workload, random_workload
 from spec.fuzz.regressions import keep
 
 REPORT_EVERY = 50
 
 
-def play_seeds(seeds: range) -> None:
-    duel(random_workload(Random(0)))
+def play_seeds(seeds: range, make: Callable[[Random], Workload]) -> None:
+    duel(make(Random(0)))
     gc.collect()
     gc.freeze()     # vLLM's modules are many and stay: do not walk them at every collection
     tally = Tally()
     for number, seed in enumerate(seeds, 1):
-        workload = random_workload(Random(seed))
+        workload = make(Random(seed))
         wrong, theirs = duel(workload)
         if theirs:
             tally.add(workload, theirs)
@@ -34,4 +36,4 @@ def play_seeds(seeds: range) -> None:
 
 
 if __name__ == "__main__":
-    play_seeds(range(*map(int, sys.argv[1:])))
+    play_seeds(range(*map(int, sys.argv[1:4])), random_speculative_workload if "speculative" in sys.argv else random_workload)
