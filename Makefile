@@ -38,14 +38,14 @@ test-recorded: ## the claims from recordings, where neither torch nor vLLM exist
 	@VENV=.venv-recorded LAB=base .ci/setup
 	@.venv-recorded/bin/python -c "import importlib.util as u; found = [m for m in ('torch', 'vllm') if u.find_spec(m)]; \
 	    raise SystemExit(f'.venv-recorded must have neither torch nor vLLM, and has {found}: delete it' if found else 0)"
-	@.venv-recorded/bin/python -m pytest spec/scheduler spec/kv_cache --reference=recorded $(ARGS)
+	@.venv-recorded/bin/python -m pytest spec/scheduler spec/kv_cache spec/surgery --reference=recorded $(ARGS)
 
 # No report: the newest run is one of claims. A stub and a wrong answer pass here by failing as they should.
 drills: $(ENV) ## judge the judges: every drill's stub, solution and wrong answers (yours: python -m drills)
 	@$(PYTEST) drills --answer=all -n 2 --no-report
 
 record: $(ENV) ## record vLLM's decisions anew (review the diff, then commit it)
-	@$(PYTEST) spec/scheduler spec/kv_cache spec/engine spec/sampling --reference=record -n 2 $(ARGS)
+	@$(PYTEST) spec/scheduler spec/kv_cache spec/engine spec/sampling spec/surgery --reference=record -n 2 $(ARGS)
 
 fuzz: $(ENV) ## random workloads through both engines: N=20000 SEED=0
 	@$(FUZZ)

@@ -264,8 +264,8 @@ class Scheduler:
         self.block_manager.free(request)
         request.status = RequestStatus.PREEMPTED
         request.num_computed_tokens = 0
-        request.spec_token_ids = ()
         request.num_preemptions += 1
+        request.spec_token_ids = ()
         self.waiting.put_back(request)
         self.preempted_req_ids.append(request.request_id)
 

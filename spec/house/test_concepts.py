@@ -9,6 +9,7 @@ import spec.engine
 import spec.kv_cache
 import spec.sampling
 import spec.scheduler
+import spec.surgery
 from reference.concepts import CONCEPTS, table
 from reference.source import OURS, locate, vllm_folder
 from spec.bench.claim import ALL_CLAIMS
@@ -19,7 +20,7 @@ needs_vllm = pytest.mark.skipif(vllm_folder() is None, reason="vLLM's source is 
 
 
 def all_claims():
-    for package in (spec.scheduler, spec.kv_cache, spec.engine, spec.sampling):
+    for package in (spec.scheduler, spec.kv_cache, spec.engine, spec.sampling, spec.surgery):
         for module in pkgutil.iter_modules(package.__path__):
             importlib.import_module(f"{package.__name__}.{module.name}")
     return ALL_CLAIMS

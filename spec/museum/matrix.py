@@ -22,7 +22,7 @@ from spec.museum.load import load
 from spec.museum.mutants import Mutant
 
 SPEC = Path(__file__).parents[1]
-FOLDERS = ("scheduler", "kv_cache")
+FOLDERS = ("scheduler", "kv_cache", "surgery")
 
 
 class Kill(NamedTuple):

@@ -73,7 +73,7 @@ BLOCKS = [
            "Admission takes the blocks of the whole prompt, not of the first chunk: blocks lie idle while the prompt is computed. "
            "The V0 engine did so, and vLLM PR #21793 wanted it back.",
            "block_manager.py",
-           "num_new_blocks = self._blocks_for(num_tokens) - len(computed_blocks)",
+           "num_new_blocks = self._blocks_for(num_tokens + num_lookahead_tokens) - len(computed_blocks)",
            "num_new_blocks = self._blocks_for(request.num_tokens) - len(computed_blocks)"),
     Mutant("a-block-in-advance",
            "A request that needs a block gets another one ahead of its needs, while others run out. "
@@ -102,7 +102,7 @@ PREFIX_CACHE = [
            "Blocks enter the cache only once they are computed, so identical prompts that are admitted in one step are each computed. "
            "nano-vllm PR #243.",
            "block_manager.py",
-           "num_full = num_tokens // self.block_size",
+           "num_full = min(num_tokens, request.num_tokens) // self.block_size",
            "num_full = request.num_computed_tokens // self.block_size"),
     Mutant("hash-without-the-prefix",
            "A block is known by its own tokens alone, so the same words after another beginning hit keys and values that depend on the "
@@ -125,7 +125,7 @@ PREFIX_CACHE = [
            "Only prompts are cached, so the next turn of a conversation computes the previous answer again, and so does a request "
            "that was preempted. As in TensorRT-LLM issue #1043, and in V1's first draft until the review of vLLM PR #9972.",
            "block_manager.py",
-           "num_full = num_tokens // self.block_size",
+           "num_full = min(num_tokens, request.num_tokens) // self.block_size",
            "num_full = min(num_tokens, request.num_prompt_tokens) // self.block_size"),
     Mutant("evicted-but-found",
            "An evicted block keeps its entry in the map, and a later request is served what overwrote it. "
@@ -484,4 +484,39 @@ LIMITS = [
            "usable = self.num_blocks"),
 ]
 
-MUTANTS = [*BLOCKS, *PREFIX_CACHE, *PREEMPTION, *PRIORITY, *ADMISSION, *CHUNKS, *ENDS, *LIMITS]
+SPECULATION = [
+    Mutant("no-rollback",
+           "What was computed for rejected drafts counts as computed: the next step starts behind tokens that were never said, and "
+           "their keys and values are those of the wrong ones.",
+           "speculation.py",
+           "            request.num_computed_tokens -= len(drafts) - num_accepted\n",
+           ""),
+    Mutant("drafts-cached",
+           "A block is cached as soon as drafts fill it. They have no hash of their own yet; so the engine looks for one and crashes. "
+           "vLLM caps what it caches at the tokens that are certain.",
+           "block_manager.py",
+           "num_full = min(num_tokens, request.num_tokens) // self.block_size",
+           "num_full = num_tokens // self.block_size"),
+    Mutant("no-room-for-the-bonus",
+           "Drafts are computed up to the very end of the context, where the token that comes on top has no position.",
+           "speculation.py",
+           "self.max_model_len - request.num_computed_tokens - 1)",
+           "self.max_model_len - request.num_computed_tokens)"),
+    Mutant("drafts-for-free",
+           "The budget of a step cuts the tokens of a request, but what was cut of its drafts is verified all the same.",
+           "speculation.py",
+           "request.spec_token_ids[:max(num_drafts, 0)], ()",
+           "request.spec_token_ids, ()"),
+    Mutant("no-placeholders",
+           "A request that joins decodes comes with one token, so that the batch is not uniform and its CUDA graph cannot be used.",
+           "scheduler.py",
+           "        if num_missing_tokens != 1 or step.num_prefills:\n",
+           "        if True:\n"),
+    Mutant("lookahead-forgotten",
+           "The slots in which a proposer writes ahead are not reserved: it writes into a block that belongs to somebody else.",
+           "speculation.py",
+           "return min(self.num_lookahead_tokens, self.max_model_len - num_tokens)",
+           "return 0"),
+]
+
+MUTANTS = [*BLOCKS, *PREFIX_CACHE, *PREEMPTION, *PRIORITY, *ADMISSION, *CHUNKS, *ENDS, *LIMITS, *SPECULATION]

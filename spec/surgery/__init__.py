@@ -1,0 +1,1 @@
+"""Surgery: what is cut open here changes more than one organ."""
