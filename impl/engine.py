@@ -34,6 +34,7 @@ class Engine:
     def __init__(self, model: str, config: SchedulerConfig, *, dtype: str = "float32", device: str = "cpu", kernels: bool | None = None,
                  kv_cache_dtype: str = "auto", max_logprobs: int = 20, logprobs_mode: LogprobsMode = "raw_logprobs", seed: int = 0):
         config.require_pool_for_one_sequence()
+        _require_no_drafts(config)
         folder = find(model)
         _require_known_positions(config.max_model_len, read_config(folder))
         _require_logprobs(max_logprobs, logprobs_mode)
@@ -100,6 +101,12 @@ def _require_known_positions(max_model_len: int, config: dict) -> None:
     known = config.get("max_position_embeddings") or max_model_len
     if max_model_len > known:
         raise InvalidConfigError(f"max_model_len={max_model_len}: the model knows {known} positions (max_position_embeddings); lower it")
+
+
+def _require_no_drafts(config: SchedulerConfig) -> None:
+    for name in ("num_speculative_tokens", "num_lookahead_tokens"):
+        if getattr(config, name):
+            raise InvalidConfigError(f"{name}={getattr(config, name)}: the scheduler knows drafts, the model runner does not; leave it at 0")
 
 
 def _require_logprobs(max_logprobs: int, logprobs_mode: str) -> None:

@@ -22,4 +22,4 @@ def _row(step: Step) -> tuple[str, ...]:
 def _share(share) -> str:
     blocks = f" [{' '.join(map(str, share.new_block_ids))}]" if share.new_block_ids else ""
     kind = "" if share.kind == "running" else f"{share.kind} "
-    return f"{share.request_id} {kind}{share.num_tokens}@{share.num_computed_tokens}{blocks}"
+    return f"{share.request_id} {kind}{share.num_tokens}@{share.num_computed_tokens}{blocks}{f' +{len(share.spec_token_ids)} drafts' if share.spec_token_ids else ''}"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from reference.vllm_scheduler import installed_version
 from spec.fuzz.duel import Tally, duel, median
-from spec.fuzz.generator import random_workload
+from spec.fuzz.generator import random_speculative_workload, random_workload
 from spec.fuzz.regressions import kept, load
 
 SHARDS, EXAMPLES = 4, 75
@@ -29,6 +29,17 @@ def test_every_decision_is_the_same(shard):
         assert wrong is None, f"{wrong}\n\n{workload.source()}"
 
     decide_alike()
+
+
+def test_every_decision_about_drafts_is_the_same():
+    tally = Tally()
+    for number in range(100):
+        workload = random_speculative_workload(Random(number))
+        wrong, theirs = duel(workload)
+        assert wrong is None, f"{wrong}\n\n{workload.source()}"
+        tally.add(workload, theirs)
+    shares = {"accepted draft": 90, "rejected draft": 80, "truncated drafts": 50, "preempted drafts": 20, "placeholders": 10}
+    assert {event: tally.events[event] for event in shares if tally.events[event] < shares[event]} == {}
 
 
 def test_the_workloads_are_not_trivial():
