@@ -137,12 +137,11 @@ class _Player:
         output = self.engine.schedule()
         scheduled_state = self.engine.state()
         self._act(index, True, complaints, resets)
-        sampled = self._sample(output.scheduled)
-        outputs = self.engine.update(output, sampled)
+        outputs = self.engine.update(output, self._sample(output.scheduled))
         for done in outputs:
             self.num_known[done.request_id] += len(done.new_token_ids)
         if self.num_speculative_tokens:
-            self.engine.draft({share.request_id: self._draft(share.request_id) if share.request_id in sampled else [] for share in output.scheduled})
+            self._draft(output.scheduled)
         step = Step(index, tuple([refusal.partition(":")[0] for refusal in refused]), tuple(resets), tuple(output.scheduled),
                     tuple(sorted(output.preempted_req_ids)), tuple(sorted(output.finished_req_ids)),
                     scheduled_state, tuple(outputs), self.engine.state(),
@@ -185,8 +184,11 @@ class _Player:
                 sampled[request_id] = text[:num_right + 1]
         return sampled
 
-    def _draft(self, request_id: str) -> list[int]:
-        return self.specs[request_id].draft_token_ids(request_id, self._num_output(request_id), self.num_speculative_tokens)
+    def _draft(self, scheduled) -> None:
+        """A proposer drafts for whoever was scheduled, also in the middle of a prompt: it is for the scheduler to ignore that."""
+        drafts = {share.request_id: self.specs[share.request_id].draft_token_ids(
+            share.request_id, self._num_output(share.request_id), self.num_speculative_tokens) for share in scheduled}
+        self.engine.draft({request_id: token_ids for request_id, token_ids in drafts.items() if token_ids is not None})
 
     def _num_output(self, request_id: str) -> int:
         return self.num_known[request_id] - self.num_prompt[request_id]

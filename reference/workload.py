@@ -50,7 +50,8 @@ class RequestSpec:
     prompt_logprobs: int | None = None
     skip_reading_prefix_cache: bool | None = None
     says: tuple[tuple[int, int], ...] = ()
-    drafts: tuple[int, ...] = ()            # how many are proposed after its 1st, 2nd, … output token, over and over; (): as many as may be
+    # How many are proposed after its 1st, 2nd, … output token, over and over; None: the proposer says nothing of it; (): always as many as may be.
+    drafts: tuple[int | None, ...] = ()
     misdrafts: tuple[int, ...] = ()         # output tokens, by number from 1, that are drafted wrongly
 
     def prompt_token_ids(self) -> list[int]:
@@ -64,13 +65,17 @@ class RequestSpec:
         """The `number`-th token (from 1) that it, or its child `request_id`, generates."""
         return dict(self.says).get(number) or text_token(f"{request_id}.out", number - 1)
 
-    def num_drafts(self, num_output_tokens: int, at_most: int) -> int:
-        """How many drafts are proposed after that many output tokens."""
-        return min(at_most, self.drafts[(num_output_tokens - 1) % len(self.drafts)]) if self.drafts else at_most
+    def num_drafts(self, num_output_tokens: int, at_most: int) -> int | None:
+        """How many drafts are proposed after that many output tokens; None: nothing is said, not even that there are none."""
+        asked = self.drafts[(num_output_tokens - 1) % len(self.drafts)] if self.drafts else at_most
+        return None if asked is None else min(at_most, asked)
 
-    def draft_token_ids(self, request_id: str, num_output_tokens: int, at_most: int) -> list[int]:
+    def draft_token_ids(self, request_id: str, num_output_tokens: int, at_most: int) -> list[int] | None:
         """What is proposed after that many output tokens."""
-        numbers = range(num_output_tokens + 1, num_output_tokens + 1 + self.num_drafts(num_output_tokens, at_most))
+        num_drafts = self.num_drafts(num_output_tokens, at_most)
+        if num_drafts is None:
+            return None
+        numbers = range(num_output_tokens + 1, num_output_tokens + 1 + num_drafts)
         return [WRONG_DRAFT if number in self.misdrafts else self.output_token(request_id, number) for number in numbers]
 
 

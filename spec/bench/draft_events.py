@@ -17,11 +17,12 @@ def draft_events(run: Run) -> Counter:
         for share in step.scheduled:
             if share.kind == RUNNING and said[share.request_id]:
                 proposed = specs[share.request_id].num_drafts(said[share.request_id], most)
-                count["truncated drafts"] += len(share.spec_token_ids) < proposed
+                count["truncated drafts"] += len(share.spec_token_ids) < (proposed or 0)
+                count["nothing proposed"] += proposed is None
             count["placeholders"] += share.kind != RUNNING and bool(share.spec_token_ids)
         scheduled = {share.request_id for share in step.scheduled}
         count["preempted drafts"] += sum(
-            request_id in running and said[request_id] > 0 and specs[request_id].num_drafts(said[request_id], most) > 0
+            request_id in running and said[request_id] > 0 and bool(specs[request_id].num_drafts(said[request_id], most))
             for request_id in step.preempted)
         count["drafts left out"] += sum(request_id not in scheduled and said[request_id] > 0 for request_id in step.scheduled_state.running)
         told = {done.request_id: done for done in step.outputs}

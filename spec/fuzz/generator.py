@@ -32,7 +32,7 @@ def random_speculative_workload(rng: Random) -> Workload:
 
 
 def with_drafts(rng: Random, spec: RequestSpec, most: int) -> RequestSpec:
-    drafts = () if rng.random() < 0.4 else tuple(rng.randint(0, most) for _ in range(rng.randint(1, 4)))
+    drafts = () if rng.random() < 0.4 else tuple(rng.choice((None, *range(most + 1))) for _ in range(rng.randint(1, 4)))
     wrong = rng.choice((0, 0.1, 0.3, 0.6))
     return replace(spec, drafts=drafts, misdrafts=tuple(number for number in range(2, 32) if rng.random() < wrong))
 

@@ -29,7 +29,7 @@ conversation = (workload(num_blocks=12, num_speculative_tokens=3)
 # At step 1 the drafts of the first need the only free block and one more.
 crowded = (workload(num_blocks=6, num_speculative_tokens=5)
            .request("a", prompt=7, max_tokens=8, misdrafts=(2,))
-           .request("b", prompt=8, max_tokens=3))
+           .request("b", prompt=8, max_tokens=3, drafts=(5, None)))
 
 # At step 1 the second finds its prompt cached but for one token.
 late = (workload(num_blocks=12, num_speculative_tokens=3)
@@ -151,6 +151,19 @@ def test_who_waits_keeps_its_drafts(run):
     assert len(steps[1].of("b").spec_token_ids) == 3
 
 
+@claim("Drafts are for one step: where the proposer says nothing new, the next step has none.",
+       on=workload(num_blocks=12, num_speculative_tokens=3).request("a", prompt=6, max_tokens=8, drafts=(3, None), misdrafts=(2, 4, 6)),
+       about=("rejected draft", "nothing proposed"), vllm=SCHEDULE)
+def test_drafts_are_for_one_step(run):
+    assert [len(each) for each in drafts(run, "a")] == [0, 3, 0, 3, 0, 3, 0, 3]
+
+
+@claim("What is proposed for a request in the middle of its prompt is ignored.",
+       on=alone.with_config(max_num_batched_tokens=3, max_num_seqs=1), about=("chunk", "draft"), vllm=DRAFTS)
+def test_no_drafts_within_a_prompt(run):
+    assert [(share.num_tokens, len(share.spec_token_ids)) for share in run.shares("a")][:3] == [(3, 0), (3, 0), (3, 2)]
+
+
 @claim("Near the end of the context, drafts are cut so that the token that comes on top fits as well.",
        on=alone.with_config(max_model_len=12), about="truncated drafts", vllm=SCHEDULE)
 def test_the_context_cuts_drafts(run):
@@ -192,7 +205,8 @@ def test_a_victim_loses_its_drafts(run):
     before = next(step for step in run.steps if step.preempted)
     assert before.preempted == ("b",)
     back = next(step for step in run.steps if step.resumed).of("b")
-    assert WRONG_DRAFT not in back.spec_token_ids and all(token == PLACEHOLDER for token in back.spec_token_ids)
+    assert all(token == PLACEHOLDER for token in back.spec_token_ids)
+    assert run.shares("b")[-1].spec_token_ids == (), "nobody has proposed anything since"
 
 
 @claim("A request whose prompt is cached but for one token takes one token of its first step's budget.",
