@@ -86,7 +86,7 @@ class BlockManager:
             self.stats.record(request.num_tokens, num_hits, request.num_preemptions > 0)
 
     def admit(self, request: Request, computed_blocks: list[Block], num_new_tokens: int, *,
-              reserve_full_prompt: bool, keep_watermark: bool) -> NotEnoughBlocks | None:
+              reserve_full_prompt: bool, keep_watermark: bool, num_lookahead_tokens: int = 0) -> NotEnoughBlocks | None:
         """Give a waiting request its cached blocks and slots for `num_new_tokens` more.
 
         Returns None, or, with nothing changed, why there is not enough room. With
@@ -103,7 +103,7 @@ class BlockManager:
                 return NotEnoughBlocks(needed, free, watermark, whole_prompt=True)
 
         num_tokens = len(computed_blocks) * self.block_size + num_new_tokens
-        num_new_blocks = self._blocks_for(num_tokens) - len(computed_blocks)
+        num_new_blocks = self._blocks_for(num_tokens + num_lookahead_tokens) - len(computed_blocks)
         needed = num_new_blocks + hits_on_free
         if needed + watermark > free:
             return NotEnoughBlocks(needed, free, watermark)
@@ -114,14 +114,15 @@ class BlockManager:
         self._extend(request, num_new_blocks, num_tokens)
         return None
 
-    def allocate_slots(self, request: Request, num_new_tokens: int) -> list[Block] | NotEnoughBlocks:
-        """Give a running request slots for `num_new_tokens` more tokens.
+    def allocate_slots(self, request: Request, num_new_tokens: int, num_lookahead_tokens: int = 0) -> list[Block] | NotEnoughBlocks:
+        """Give a running request slots for `num_new_tokens` more tokens, and as many behind them as asked.
 
         Returns the blocks that were added, often none, or, with nothing changed,
         why there is not enough room.
         """
         num_tokens = request.num_computed_tokens + num_new_tokens
-        needed = self._blocks_for(num_tokens) - len(self.block_tables[request.request_id])
+        # It may hold more than that: the blocks of drafts that were rejected stay.
+        needed = max(self._blocks_for(num_tokens + num_lookahead_tokens) - len(self.block_tables[request.request_id]), 0)
         if needed and needed > self.pool.num_free_blocks:
             return NotEnoughBlocks(needed, self.pool.num_free_blocks)
         return self._extend(request, needed, num_tokens)

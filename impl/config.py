@@ -13,7 +13,8 @@ class SchedulerConfig:
 
     Raises `InvalidConfigError` for a limit that vLLM refuses as well.
     Mirrors `config/scheduler.py::SchedulerConfig` and the two fields of
-    `config/cache.py::CacheConfig` that the scheduler reads; the names are vLLM's.
+    `config/cache.py::CacheConfig` and `config/vllm.py::VllmConfig` each that the
+    scheduler reads; the names are vLLM's.
     """
 
     num_blocks: int                             # blocks in the pool, the null block included
@@ -32,6 +33,8 @@ class SchedulerConfig:
     async_scheduling: bool = False              # decide a step while the one before is still computed (AsyncScheduler)
     sliding_window: int | None = None           # tokens that a token sees, itself included; None: all
     kv_cache_groups: tuple[str, ...] = ()       # what each group of layers sees; (): there is one group
+    num_speculative_tokens: int = 0             # drafts a request may have in a step
+    num_lookahead_tokens: int = 0               # slots behind a step's tokens, for a proposer with keys and values of its own
 
     def __post_init__(self):
         for name in ("num_blocks", "block_size", "max_model_len", "max_num_batched_tokens", "max_num_seqs"):
@@ -47,9 +50,14 @@ class SchedulerConfig:
         active = self.max_num_active_seqs
         _require(active is None or 1 <= active <= self.max_num_seqs,
                  f"max_num_active_seqs={active}: must be between 1 and max_num_seqs={self.max_num_seqs}")
+        for name in ("num_speculative_tokens", "num_lookahead_tokens"):
+            _require(getattr(self, name) >= 0, f"{name}={getattr(self, name)}: must be at least 0")
         _require(0 <= self.long_prefill_token_threshold <= self.max_model_len,
                  f"long_prefill_token_threshold={self.long_prefill_token_threshold}: "
                  f"must be between 0 (no cap) and max_model_len={self.max_model_len}")
+        _require(not (self.num_speculative_tokens or self.num_lookahead_tokens) or not self.async_scheduling and self.sliding_window is None,
+                 f"num_speculative_tokens={self.num_speculative_tokens}, num_lookahead_tokens={self.num_lookahead_tokens}: drafts beside "
+                 "async_scheduling or a sliding_window are not built here, though vLLM has them; leave out one or the other")
         window, groups = self.sliding_window, self.kv_cache_groups
         _require(window is None or window >= 1, f"sliding_window={window}: must be at least 1, as a token sees itself")
         _require(set(groups) <= set(KINDS), f"kv_cache_groups={groups}: choose each of {', '.join(KINDS)}")

@@ -42,6 +42,7 @@ class Engine:
     def __init__(self, model: str, config: SchedulerConfig, *, dtype: str = "float32", device: str = "cpu", kernels: bool | None = None,
                  kv_cache_dtype: str = "auto", max_logprobs: int = 20, logprobs_mode: LogprobsMode = "raw_logprobs", seed: int = 0):
         config.require_pool_for_one_sequence()
+        _require_no_drafts(config)
         folder = find(model)
         _require_known_positions(config.max_model_len, read_config(folder))
         _require_logprobs(max_logprobs, logprobs_mode)
@@ -151,6 +152,10 @@ def _require_window(scheduled: int | None, window: int | None, ops: ModuleType) 
         raise InvalidConfigError(f"sliding_window={scheduled}: the model's config.json says {window}; give the scheduler the model's")
     if window and ops is not torch_ops:
         raise InvalidConfigError(f"the kernels know no sliding window, and the model has one of {window} tokens; choose kernels=False")
+def _require_no_drafts(config: SchedulerConfig) -> None:
+    for name in ("num_speculative_tokens", "num_lookahead_tokens"):
+        if getattr(config, name):
+            raise InvalidConfigError(f"{name}={getattr(config, name)}: the scheduler knows drafts, the model runner does not; leave it at 0")
 
 
 def _require_logprobs(max_logprobs: int, logprobs_mode: str) -> None:

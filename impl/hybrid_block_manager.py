@@ -48,7 +48,7 @@ class HybridBlockManager(BlockManager):
         return list(zip(*[hits[group][:length] for group in self.groups]))
 
     def admit(self, request: Request, computed_blocks: Sequence[Sequence[Block]], num_new_tokens: int, *,
-              reserve_full_prompt: bool, keep_watermark: bool) -> NotEnoughBlocks | None:
+              reserve_full_prompt: bool, keep_watermark: bool, num_lookahead_tokens: int = 0) -> NotEnoughBlocks | None:
         """As `BlockManager.admit`, with the blocks of all groups counted together.
 
         For the whole prompt, no group is asked for more than a request can hold at a time.
@@ -63,21 +63,22 @@ class HybridBlockManager(BlockManager):
                 return NotEnoughBlocks(needed, free, watermark, whole_prompt=True)
 
         num_tokens = len(computed_blocks) * self.block_size + num_new_tokens
-        needed = sum(group.blocks_needed(self._blocks_for(num_tokens), hit) for group, hit in zip(self.groups, hits))
+        num_columns = self._blocks_for(num_tokens + num_lookahead_tokens)
+        needed = sum(group.blocks_needed(num_columns, hit) for group, hit in zip(self.groups, hits))
         if needed + watermark > free:
             return NotEnoughBlocks(needed, free, watermark)
 
         for group, hit in zip(self.groups, hits):   # all hits are held before a new block could evict one
             group.admit(request.request_id, hit)
-        self._extend(request, self._blocks_for(num_tokens) - len(computed_blocks), num_tokens)
+        self._extend(request, num_columns - len(computed_blocks), num_tokens)
         return None
 
-    def allocate_slots(self, request: Request, num_new_tokens: int) -> list[Sequence[Block]] | NotEnoughBlocks:
+    def allocate_slots(self, request: Request, num_new_tokens: int, num_lookahead_tokens: int = 0) -> list[Sequence[Block]] | NotEnoughBlocks:
         """As `BlockManager.allocate_slots`. What has left the window is freed first, even if there is not enough room then."""
         for group in self.groups:
             group.free_skipped_blocks(request)
         num_tokens = request.num_computed_tokens + num_new_tokens
-        num_new_columns = self._blocks_for(num_tokens) - len(self.groups[0].block_tables[request.request_id])
+        num_new_columns = self._blocks_for(num_tokens + num_lookahead_tokens) - len(self.groups[0].block_tables[request.request_id])
         needed = num_new_columns * len(self.groups)
         if needed > self.pool.num_free_blocks:
             return NotEnoughBlocks(needed, self.pool.num_free_blocks)

@@ -71,7 +71,7 @@ class ModelRunner:
         token_ids: list[int] = []
         for share in shares:
             token_ids += requests[share.request_id].token_ids[share.num_computed_tokens:share.num_computed_tokens + share.num_tokens]
-        request_ids, _, num_new, num_computed, _ = zip(*shares)
+        request_ids, _, num_new, num_computed, *_ = zip(*shares)
         batch = self.ops.Batch.at(numpy.array(num_new), numpy.array(num_computed), self.block_tables.of(request_ids), self.block_size,
                                   self.device, self.dtype, **self.window)
         return torch.tensor(token_ids, device=self.device), batch

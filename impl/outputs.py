@@ -14,6 +14,7 @@ class ScheduledRequest(NamedTuple):
     num_computed_tokens: int            # tokens whose keys and values are there already
     new_block_ids: tuple[int, ...]      # the whole block table if new or resumed, else what was added to it;
                                         # where there are several KV cache groups, a tuple of these, one per group
+    spec_token_ids: tuple[int, ...] = ()        # the drafts among its tokens: the last of them
 
 
 class Reason(NamedTuple):

@@ -1,6 +1,6 @@
 """The scheduler: whose tokens are computed in the next step."""
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from impl.block_manager import BlockManager, NotEnoughBlocks
 from impl.block_pool import Block
@@ -11,6 +11,7 @@ from impl.hybrid_block_manager import HybridBlockManager
 from impl.outputs import NEW, RESUMED, RUNNING, Reason, EngineCoreOutput, ScheduledRequest, SchedulerOutput
 from impl.request import Request, RequestStatus
 from impl.request_queue import FCFSQueue, PriorityQueue
+from impl.speculation import Speculation
 
 
 class PauseState(enum.Enum):
@@ -36,6 +37,7 @@ class Scheduler:
         self.config = config
         self.block_manager = BlockManager(config.num_blocks, config.block_size, config.enable_prefix_caching,
                                           config.watermark) if config.sliding_window is None else HybridBlockManager(config)
+        self.speculation = Speculation(config)
         self.max_active = config.max_num_active_seqs or config.max_num_seqs
         self.requests: dict[str, Request] = {}
         self.waiting = PriorityQueue() if config.policy == "priority" else FCFSQueue()
@@ -127,7 +129,9 @@ class Scheduler:
             request = self.requests.get(scheduled.request_id)
             if request is None or not self._takes_output(request):
                 continue
-            new_token_ids, has_stopped = self._append_output(request, sampled.get(scheduled.request_id, ()))
+            sampled_token_ids = tuple(sampled.get(scheduled.request_id, ()))
+            self.speculation.verify(request, scheduled.spec_token_ids, len(sampled_token_ids))
+            new_token_ids, has_stopped = self._append_output(request, sampled_token_ids)
             if not new_token_ids:
                 continue
             finish_reason = None
@@ -169,6 +173,13 @@ class Scheduler:
             request.status, has_stopped = RequestStatus.FINISHED_ERROR, True
         return new_token_ids, has_stopped
 
+    def update_draft_token_ids(self, drafts: Mapping[str, Sequence[int]]) -> None:
+        """Take in what was proposed for the next step, by request id. Before its prompt is computed, a request takes none."""
+        for request_id, token_ids in drafts.items():
+            request = self.requests.get(request_id)
+            if request is not None:
+                request.spec_token_ids = () if request.is_prefill_chunk else tuple(token_ids)
+
     # Parts of a step
 
     def _schedule_running(self, step: "_Step") -> None:
@@ -187,19 +198,21 @@ class Scheduler:
                 return self._note_left_out(step, "no blocks are left")
             if step.preempted:          # a victim that stood before it has moved it
                 index = self.running.index(request)
+            step.num_prefills += request.is_prefill_chunk
             step.take(request, RUNNING, num_new_tokens, request.num_computed_tokens,
-                      self.block_manager.ids(new_blocks) if new_blocks else ())
+                      self.block_manager.ids(new_blocks) if new_blocks else (), self.speculation.take_drafts(request, num_new_tokens))
             index += 1
         self._note_left_out(step, "the token budget is used up")
 
     def _num_missing_tokens(self, request: Request) -> int:
         """How many tokens of a running request no step has been given yet."""
-        return request.num_tokens - request.num_computed_tokens
+        return self.speculation.num_missing_tokens(request)
 
     def _allocate_or_preempt(self, request: Request, num_new_tokens: int, step: "_Step") -> list[Block] | None:
         """Blocks for a running request, at the cost of others if need be; None if it had to go itself."""
+        num_lookahead = self.speculation.num_lookahead(request.num_computed_tokens + num_new_tokens)
         while True:
-            new_blocks = self.block_manager.allocate_slots(request, num_new_tokens)
+            new_blocks = self.block_manager.allocate_slots(request, num_new_tokens, num_lookahead)
             if not isinstance(new_blocks, NotEnoughBlocks):
                 return new_blocks
             victim = self._choose_victim()
@@ -231,6 +244,7 @@ class Scheduler:
 
     def _admit_in_order(self, step: "_Step", passed_over: list[Request]) -> None:
         """Until one does not fit: nobody overtakes it."""
+        num_served = len(step.scheduled)
         while self.waiting:
             request = self.waiting.peek()
             num_running = len(self.running)
@@ -252,6 +266,12 @@ class Scheduler:
             computed_blocks = self.block_manager.get_computed_blocks(request)
             num_computed_tokens = len(computed_blocks) * self.config.block_size
             num_missing_tokens = request.num_tokens - num_computed_tokens
+            placeholders = self._placeholders(num_missing_tokens, num_computed_tokens, num_served, step)
+            if placeholders:
+                num_missing_tokens += len(placeholders)
+                if num_missing_tokens > step.token_budget:
+                    return step.note(request.request_id, "not admitted: needs {} tokens with its placeholders for drafts, {} left",
+                                     num_missing_tokens, step.token_budget)
             if not self.config.enable_chunked_prefill and step.capped(num_missing_tokens) > step.token_budget:
                 return step.note(request.request_id, "not admitted: needs {} tokens in one step, {} left",
                                  step.capped(num_missing_tokens), step.token_budget)
@@ -259,20 +279,29 @@ class Scheduler:
             refusal = self.block_manager.admit(
                 request, computed_blocks, num_new_tokens,
                 reserve_full_prompt=self.config.scheduler_reserve_full_isl,
-                keep_watermark=num_running > 0)
+                keep_watermark=num_running > 0,
+                num_lookahead_tokens=self.speculation.num_lookahead(num_computed_tokens + num_new_tokens))
             if refusal:
                 return step.note(request.request_id, "not admitted: needs {} blocks{}, {} free{}", refusal.needed,
                                  " for its whole prompt" if refusal.whole_prompt else "", refusal.free,
                                  f", {refusal.watermark} of them the watermark" if refusal.watermark else "")
-            self._admit(self.waiting.pop(), num_computed_tokens, num_new_tokens, step)
+            self._admit(self.waiting.pop(), num_computed_tokens, num_new_tokens, placeholders, step)
 
-    def _admit(self, request: Request, num_computed_tokens: int, num_new_tokens: int, step: "_Step") -> None:
+    def _placeholders(self, num_missing_tokens: int, num_computed_tokens: int, num_served: int, step: "_Step") -> tuple[int, ...]:
+        """Placeholders for a request to be admitted, unless a running prompt makes the step uneven anyway, or a cap would cut them."""
+        if num_missing_tokens != 1 or step.num_prefills:
+            return ()
+        placeholders = self.speculation.placeholders(num_computed_tokens, beside_decodes=num_served > 0)
+        return placeholders if step.capped(1 + len(placeholders)) == 1 + len(placeholders) else ()
+
+    def _admit(self, request: Request, num_computed_tokens: int, num_new_tokens: int, placeholders: tuple[int, ...],
+               step: "_Step") -> None:
         self.block_manager.record_stats(request, num_computed_tokens)
         kind = RESUMED if request.status is RequestStatus.PREEMPTED else NEW
         request.status = RequestStatus.RUNNING
         request.num_computed_tokens = num_computed_tokens
         self.running.append(request)
-        step.take(request, kind, num_new_tokens, num_computed_tokens, self.block_manager.block_ids(request.request_id))
+        step.take(request, kind, num_new_tokens, num_computed_tokens, self.block_manager.block_ids(request.request_id), placeholders)
         step.note(request.request_id, "admitted: {} of its {} tokens are cached", num_computed_tokens, request.num_tokens)
 
     def _preempt(self, request: Request) -> None:
@@ -281,6 +310,7 @@ class Scheduler:
         request.status = RequestStatus.PREEMPTED
         request.num_computed_tokens = 0
         request.num_preemptions += 1
+        request.spec_token_ids = ()
         self.waiting.put_back(request)
         self.preempted_req_ids.append(request.request_id)
 
@@ -308,12 +338,13 @@ class Scheduler:
 class _Step:
     """A decision in the making: the budget that is left and what has been given away."""
 
-    __slots__ = ("token_budget", "long_prefill_cap", "scheduled", "preempted", "reasons")
+    __slots__ = ("token_budget", "long_prefill_cap", "scheduled", "num_prefills", "preempted", "reasons")
 
     def __init__(self, token_budget: int, long_prefill_cap: int):
         self.token_budget = token_budget
         self.long_prefill_cap = long_prefill_cap
         self.scheduled: dict[str, ScheduledRequest] = {}
+        self.num_prefills = 0       # running requests that are not yet through with their tokens
         self.preempted = False
         self.reasons: list[Reason] = []
 
@@ -333,12 +364,14 @@ class _Step:
                       "token budget" if share < capped else "long-prefill cap")
         return share
 
-    def take(self, request: Request, kind: str, num_tokens: int, num_computed_tokens: int, new_block_ids: tuple[int, ...]) -> None:
+    def take(self, request: Request, kind: str, num_tokens: int, num_computed_tokens: int, new_block_ids: tuple[int, ...],
+             spec_token_ids: tuple[int, ...]) -> None:
         self.token_budget -= num_tokens
         self.scheduled[request.request_id] = ScheduledRequest(
-            request.request_id, kind, num_tokens, num_computed_tokens, new_block_ids)
+            request.request_id, kind, num_tokens, num_computed_tokens, new_block_ids, spec_token_ids)
         # Counted as computed from now on: the next step may be decided before this one has run.
         request.num_computed_tokens += num_tokens
+        request.is_prefill_chunk = request.num_computed_tokens < request.num_tokens
 
     def give_back(self, request: Request) -> None:
         """Make a request a victim: under the priority policy it may have had its share already."""

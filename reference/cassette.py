@@ -34,6 +34,8 @@ def save(run: Run, version: str) -> Path:
     old = load(run.workload, version)
     header = {"format": FORMAT, "vllm": version, "recorded": None, "ended": run.ended, "error": run.error,
               "prefix_cache": run.prefix_cache, "workload": run.workload.to_json()}
+    if run.spec_decoding:
+        header["spec_decoding"] = run.spec_decoding
     before = [None] + [step.updated_state for step in run.steps]
     lines = [write_step(step, state) for step, state in zip(run.steps, before)]
     if isinstance(run, Generation):
@@ -65,7 +67,7 @@ def _read(workload: Workload | Prompts, lines: list[dict]) -> Run:
     header, steps = lines[0], [line for line in lines[1:] if "request" not in line]
     told = (read_steps(steps), header["ended"], header["error"], header["prefix_cache"])
     if not isinstance(workload, Prompts):
-        return Run(workload, "vllm", *told)
+        return Run(workload, "vllm", *told, spec_decoding=header.get("spec_decoding", {}))
     outputs = [_read_request(line) for line in lines[1:] if "request" in line]
     return Generation(workload, "vllm", *told, {output.request_id: output for output in outputs}, header["refused"],
                       [step.get("text", {}) for step in steps])
@@ -83,7 +85,8 @@ def newest_date(version: str) -> str | None:
 def write_step(step: Step, before: State | None) -> dict:
     """Only what is not empty; a state only if it is another than that before."""
     lines = {
-        "scheduled": [[*share[:4], write_groups(by_group(share.new_block_ids))] for share in step.scheduled],
+        "scheduled": [[*share[:4], write_groups(by_group(share.new_block_ids)), *([share.spec_token_ids] if share.spec_token_ids else ())]
+                      for share in step.scheduled],
         "preempted": step.preempted, "finished": step.finished, "refused": step.refused, "errors": step.errors,
         "resets": step.resets, "outputs": [_without_end([done.request_id, *done[1:]]) for done in step.outputs],
         "state": None if step.scheduled_state == before else _write_state(step.scheduled_state),
@@ -104,7 +107,7 @@ def read_steps(lines: list[dict]) -> list[Step]:
         state = _read_state(data["state"]) if "state" in data else steps[-1].updated_state
         steps.append(Step(
             index, tuple(data.get("refused", ())), tuple(data.get("resets", ())),
-            tuple(ScheduledRequest(*share[:4], _new_block_ids(share[4])) for share in data.get("scheduled", ())),
+            tuple(ScheduledRequest(*share[:4], _new_block_ids(share[4]), *map(tuple, share[5:])) for share in data.get("scheduled", ())),
             tuple(data.get("preempted", ())), tuple(data.get("finished", ())), state,
             tuple(EngineCoreOutput(request_id, tuple(tokens), *end) for request_id, tokens, *end in data.get("outputs", ())),
             _read_state(data["updated"]) if "updated" in data else state, tuple(data.get("errors", ()))))

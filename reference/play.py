@@ -42,6 +42,8 @@ def play(workload: Workload, build: Callable[[Workload], object], engine: str,
     else:
         run.ended = CUT
     run.prefix_cache = player.engine.prefix_cache_stats()
+    if player.num_speculative_tokens:
+        run.spec_decoding = player.engine.spec_decoding_stats()
     return run
 
 
@@ -93,6 +95,9 @@ class OurEngine:
     def update(self, output, sampled):
         return self.scheduler.update_from_output(output, sampled)
 
+    def draft(self, drafts: dict[str, list[int]]) -> None:
+        self.scheduler.update_draft_token_ids(drafts)
+
     def state(self) -> State:
         return state_of(self.scheduler)
 
@@ -103,6 +108,9 @@ class OurEngine:
     def prefix_cache_stats(self) -> dict[str, int]:
         stats = getattr(self.scheduler.block_manager, "stats", None)
         return asdict(stats) if stats else {}
+
+    def spec_decoding_stats(self) -> dict:
+        return asdict(self.scheduler.speculation.stats)
 
 
 class PlayedMatcher:
@@ -131,6 +139,7 @@ def state_of(scheduler) -> State:
 class _Player:
     def __init__(self, workload: Workload, engine, watch):
         self.engine, self.watch = engine, watch
+        self.num_speculative_tokens = workload.config.get("num_speculative_tokens", 0)
         self.arrivals: dict[int, list[RequestSpec]] = {}            # by step
         self.actions: dict[tuple[int, bool], list[Action]] = {}     # by step, and whether between its halves
         for spec in workload.requests:
@@ -161,6 +170,8 @@ class _Player:
         outputs = self._update()
         for done in outputs:
             self.num_known[done.request_id] += len(done.new_token_ids)
+        if self.num_speculative_tokens:
+            self._draft(output.scheduled)
         step = Step(index, tuple([refusal.partition(":")[0] for refusal in refused]), tuple(resets), tuple(output.scheduled),
                     tuple(sorted(output.preempted_req_ids)), tuple(sorted(output.finished_req_ids)),
                     scheduled_state, tuple(outputs), self.engine.state(),
@@ -204,14 +215,25 @@ class _Player:
             refused.append(f"{what}: {tell(error)}")
 
     def _sample(self, scheduled) -> dict[str, list[int]]:
-        """One token for each request which the step computes to its end."""
+        """For each request which the step computes to its end: the drafts that were right, and one token more."""
         sampled = {}
         for share in scheduled:
-            request_id = share.request_id
-            if share.num_computed_tokens + share.num_tokens == self.num_known[request_id]:
-                number = self.num_known[request_id] - self.num_prompt[request_id] + 1
-                sampled[request_id] = [self.specs[request_id].output_token(request_id, number)]
+            request_id, drafts = share.request_id, share.spec_token_ids
+            if share.num_computed_tokens + share.num_tokens - len(drafts) == self.num_known[request_id]:
+                first = self._num_output(request_id) + 1
+                text = [self.specs[request_id].output_token(request_id, number) for number in range(first, first + 1 + len(drafts))]
+                num_right = next((index for index, draft in enumerate(drafts) if draft != text[index]), len(drafts))
+                sampled[request_id] = text[:num_right + 1]
         return sampled
+
+    def _draft(self, scheduled) -> None:
+        """A proposer drafts for whoever was scheduled, also in the middle of a prompt: it is for the scheduler to ignore that."""
+        drafts = {share.request_id: self.specs[share.request_id].draft_token_ids(
+            share.request_id, self._num_output(share.request_id), self.num_speculative_tokens) for share in scheduled}
+        self.engine.draft({request_id: token_ids for request_id, token_ids in drafts.items() if token_ids is not None})
+
+    def _num_output(self, request_id: str) -> int:
+        return self.num_known[request_id] - self.num_prompt[request_id]
 
 
 def tell(error: Exception) -> str:

@@ -86,6 +86,7 @@ class Run:
     error: str | None = None
     prefix_cache: dict[str, int] = field(default_factory=dict)     # its statistics
     watched: list[dict[str, str]] = field(default_factory=list, compare=False, kw_only=True)    # by step: what was watched came to
+    spec_decoding: dict = field(default_factory=dict, kw_only=True)     # those of speculative decoding; empty without it
 
     @cached_property
     def outputs(self) -> dict[str, list[int]]:

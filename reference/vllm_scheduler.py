@@ -70,7 +70,7 @@ def _vllm():
         os.environ.setdefault(name, value)
     logging.getLogger("vllm").setLevel(logging.ERROR)
     import torch
-    from vllm.config import CacheConfig, DeviceConfig, ModelConfig, SchedulerConfig, VllmConfig
+    from vllm.config import CacheConfig, DeviceConfig, ModelConfig, SchedulerConfig, SpeculativeConfig, VllmConfig
     from vllm.sampling_params import SamplingParams, StructuredOutputsParams
     from vllm.utils.hashing import sha256
     from vllm.v1.core.kv_cache_utils import get_kv_cache_configs, get_request_block_hasher, init_none_hash
@@ -79,7 +79,7 @@ def _vllm():
     from vllm.v1.engine.input_processor import InputProcessor
     from vllm.v1.engine.parallel_sampling import ParentRequest
     from vllm.v1.kv_cache_interface import FullAttentionSpec, KVCacheConfig, KVCacheGroupSpec, SlidingWindowSpec
-    from vllm.v1.outputs import ModelRunnerOutput
+    from vllm.v1.outputs import DraftTokenIds, ModelRunnerOutput
     from vllm.v1.request import Request, RequestStatus
     from vllm.v1.structured_output import StructuredOutputManager
     init_none_hash(sha256)
@@ -105,7 +105,8 @@ def unknown_limits(workload: Workload) -> list[str]:
     return sorted(set(_scheduler_limits(workload.config)) - set(inspect.signature(_vllm().SchedulerConfig).parameters))
 
 
-NOT_THE_SCHEDULERS = ("num_blocks", "block_size", "enable_prefix_caching", "sliding_window", "kv_cache_groups")
+NOT_THE_SCHEDULERS = ("num_blocks", "block_size", "enable_prefix_caching", "sliding_window", "kv_cache_groups",
+                      "num_speculative_tokens", "num_lookahead_tokens")
 
 
 def _scheduler_limits(limits: dict) -> dict:
@@ -126,6 +127,10 @@ def _vllm_config(limits: dict):
     config.cache_config.num_gpu_blocks = limits["num_blocks"]
     config.cache_config.num_gpu_blocks_override = limits["num_blocks"]
     config.cache_config.kv_cache_layout = "LBNHC"   # any: no tensor is laid out
+    if limits.get("num_speculative_tokens"):        # by n-grams, which asks for no second model
+        config.speculative_config = vllm.SpeculativeConfig(
+            method="ngram", num_speculative_tokens=limits["num_speculative_tokens"], prompt_lookup_min=1, prompt_lookup_max=2,
+            target_model_config=config.model_config, target_parallel_config=config.parallel_config)
     return config
 
 
@@ -170,7 +175,8 @@ class VllmEyes:
             kind = RESUMED if request_id in cached.resumed_req_ids else RUNNING
             shares[request_id] = kind, computed, _ids(block_ids)
         self.seen.update(shares)
-        scheduled = [ScheduledRequest(request_id, shares[request_id][0], num_tokens, *shares[request_id][1:])
+        drafts = output.scheduled_spec_decode_tokens
+        scheduled = [ScheduledRequest(request_id, shares[request_id][0], num_tokens, *shares[request_id][1:], tuple(drafts.get(request_id, ())))
                      for request_id, num_tokens in output.num_scheduled_tokens.items()]
         return SchedulerOutput(scheduled, list(output.preempted_req_ids), list(output.finished_req_ids))
 
@@ -221,6 +227,8 @@ class VllmEngine:
         self.scheduler = self.config.scheduler_config.get_scheduler_cls()(self.config, cache, _base_config()[1], block_size=block_size, log_stats=log_stats)
         if attach:
             attach(self.scheduler)
+        if "num_lookahead_tokens" in workload.config:   # in vLLM it follows from the method, and those that want any need a second model
+            self.scheduler.num_lookahead_tokens = workload.config["num_lookahead_tokens"]
         self.hasher = (vllm.get_request_block_hasher(block_size, vllm.sha256)
                        if self.config.cache_config.enable_prefix_caching else None)
         self.eyes = VllmEyes(self.scheduler)
@@ -228,6 +236,9 @@ class VllmEngine:
         self.in_flight = deque()    # what schedule() returned and update() has not had yet
         self.prefix_cache = dict.fromkeys(("requests", "queries", "hits", "preempted_requests", "preempted_queries",
                                            "preempted_hits"), 0)
+        num_drafts = workload.config.get("num_speculative_tokens", 0)
+        self.spec_decoding = {"num_drafts": 0, "num_draft_tokens": 0, "num_accepted_tokens": 0,
+                              "num_draft_tokens_per_pos": [0] * num_drafts, "num_accepted_tokens_per_pos": [0] * num_drafts}
 
     def add(self, spec: RequestSpec, arrival_time: float) -> list[str]:
         """Queue a request, or its `n` children as vLLM names them; returns their ids."""
@@ -288,7 +299,17 @@ class VllmEngine:
         if 0 in answer and answer[0].scheduler_stats:
             for name in self.prefix_cache:
                 self.prefix_cache[name] += getattr(answer[0].scheduler_stats.prefix_cache_stats, name)
+            self._count_drafts(answer[0].scheduler_stats.spec_decoding_stats)
         return self.eyes.outcome(answer)
+
+    def draft(self, drafts: dict[str, list[int]]) -> None:
+        self.scheduler.update_draft_token_ids(self.vllm.DraftTokenIds(list(drafts), list(drafts.values())))
+
+    def _count_drafts(self, stats) -> None:
+        """Add one step's statistics; None if it had no drafts."""
+        for name, value in self.spec_decoding.items() if stats else ():
+            new = getattr(stats, name)
+            self.spec_decoding[name] = [old + more for old, more in zip(value, new)] if isinstance(value, list) else value + new
 
     def state(self) -> State:
         return self.eyes.state()
@@ -299,3 +320,6 @@ class VllmEngine:
 
     def prefix_cache_stats(self) -> dict[str, int]:
         return self.prefix_cache
+
+    def spec_decoding_stats(self) -> dict:
+        return self.spec_decoding

@@ -10,6 +10,12 @@ Python to paste. No tokens are written out. A prompt is a count (`12`: twelve to
 of its own) or pieces of labelled texts (`"system:8 b:4"`: the first 8 tokens of
 *system*, then 4 of *b*); requests that name the same label share these tokens. What
 request *a* generates is the text *a.out*, whatever the scheduler does.
+
+With `num_speculative_tokens=3` there is a proposer, which drafts the next tokens of
+that text: three each time, or as many as `drafts` says, and rightly but for the
+output tokens that `misdrafts` names.
+
+    workload(num_blocks=9, num_speculative_tokens=3).request("a", prompt=6, misdrafts=(3, 9))
 """
 import hashlib
 import json
@@ -20,6 +26,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from impl.config import SchedulerConfig
 
 EOS = 2  # the token that ends a sequence, in every workload
+WRONG_DRAFT = 1  # a token that no request generates
 
 # The limits of a workload that does not name them: small enough to follow by eye.
 DEFAULTS = {"block_size": 4, "max_num_batched_tokens": 64, "max_num_seqs": 8}
@@ -45,6 +52,9 @@ class RequestSpec:
     says: tuple[tuple[int, int], ...] = ()
     grammar: bool = False                   # structured output: it waits until `.compiled` says that its grammar is
     grammar_rejects: int | None = None      # the number of the token, from 1, that the grammar turns out to reject
+    # How many are proposed after its 1st, 2nd, … output token, over and over; None: the proposer says nothing of it; (): always as many as may be.
+    drafts: tuple[int | None, ...] = ()
+    misdrafts: tuple[int, ...] = ()         # output tokens, by number from 1, that are drafted wrongly
 
     def prompt_token_ids(self) -> list[int]:
         return [token for label, count in segments(self.prompt) for token in text(label, count)]
@@ -56,6 +66,19 @@ class RequestSpec:
     def output_token(self, request_id: str, number: int) -> int:
         """The `number`-th token (from 1) that it, or its child `request_id`, generates."""
         return dict(self.says).get(number) or text_token(f"{request_id}.out", number - 1)
+
+    def num_drafts(self, num_output_tokens: int, at_most: int) -> int | None:
+        """How many drafts are proposed after that many output tokens; None: nothing is said, not even that there are none."""
+        asked = self.drafts[(num_output_tokens - 1) % len(self.drafts)] if self.drafts else at_most
+        return None if asked is None else min(at_most, asked)
+
+    def draft_token_ids(self, request_id: str, num_output_tokens: int, at_most: int) -> list[int] | None:
+        """What is proposed after that many output tokens."""
+        num_drafts = self.num_drafts(num_output_tokens, at_most)
+        if num_drafts is None:
+            return None
+        numbers = range(num_output_tokens + 1, num_output_tokens + 1 + num_drafts)
+        return [WRONG_DRAFT if number in self.misdrafts else self.output_token(request_id, number) for number in numbers]
 
 
 @dataclass(frozen=True)
@@ -83,6 +106,8 @@ class Workload:
             prompt = f"{request_id}:{prompt}"
         spec = RequestSpec(request_id, prompt, arrives, stop_token_ids=tuple(stop_token_ids),
                            says=tuple(sorted((says or {}).items())), **more)
+        if (spec.drafts or spec.misdrafts) and not self.config.get("num_speculative_tokens"):
+            raise ValueError(f"request {request_id!r}: drafts or misdrafts, but nobody to propose them; give the workload num_speculative_tokens")
         segments(prompt)  # a prompt that cannot be read is refused here
         return replace(self, requests=self.requests + (spec,))
 

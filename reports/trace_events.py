@@ -99,7 +99,7 @@ class _Writer:
 
     def _share(self, share: list, step: dict, span: tuple) -> None:
         """What a request was given in a step: part of its prompt, or the room for one more token."""
-        request_id, kind, tokens, computed, blocks = share
+        request_id, kind, tokens, computed, blocks, *drafts = share
         track = self.tracks[request_id]
         if kind != "running":
             self.preempted.discard(request_id)
@@ -108,6 +108,7 @@ class _Writer:
                 self._instant(track, "cache hit", span[0], {"tokens": computed})
         name = "decode" if request_id in self.decoding else "prefill"
         told = {"kind": kind, "tokens": tokens, "computed tokens": computed, "new blocks": blocks, **_told_of(request_id, step)}
+        told |= {"drafts": drafts[0]} if drafts else {}
         sampled = [token for output in step.get("outputs", ()) if output[0] == request_id for token in output[1]]
         told |= {"sampled": sampled} if sampled else {}
         text = (step.get("text") or {}).get(request_id)

@@ -38,7 +38,7 @@ export class Decoded {
     const before = this.steps.at(-1);
     const after = raw.state ? state(raw.state) : before?.updated ?? NOTHING;
     const updated = raw.updated ? state(raw.updated) : after;
-    const scheduled = (raw.scheduled ?? []).map(([id, kind, tokens, computed, blocks]) => ({ id, kind, tokens, computed, blocks }));
+    const scheduled = (raw.scheduled ?? []).map(([id, kind, tokens, computed, blocks, drafts]) => ({ id, kind, tokens, computed, blocks, drafts }));
     const step = { index: this.steps.length, raw, scheduled, state: after, updated,
                    tokens: scheduled.reduce((sum, share) => sum + share.tokens, 0), tables: this.#tables(before, scheduled, after),
                    cells: null };

@@ -9,8 +9,8 @@ const LAST_STEP_ONLY = "The run was over before this step.";
 
 /** Each fact of a step: its name, and its text. */
 const FACTS = [
-  ["Scheduled", step => step.scheduled.map(({ id, kind, tokens, computed, blocks }) =>
-    `${id} ${kind}: ${tokens} after ${computed}${blocks ? ` on ${kind === "running" ? "+" : ""}${blocks}` : ""}`).join("\n")],
+  ["Scheduled", step => step.scheduled.map(({ id, kind, tokens, computed, blocks, drafts }) =>
+    `${id} ${kind}: ${tokens} after ${computed}${blocks ? ` on ${kind === "running" ? "+" : ""}${blocks}` : ""}${drafts ? `, ${drafts.length} of them drafts` : ""}`).join("\n")],
   ["Preempted", step => (step.raw.preempted ?? []).join(" ")],
   ["Refused", step => (step.raw.refused ?? []).join(" ")],
   ["Told to be finished", step => (step.raw.finished ?? []).join(" ")],

@@ -37,8 +37,9 @@ def first_divergence(ours: Run, theirs: Run, *, renamed: bool = False) -> Diverg
                           _ending(ours), _ending(theirs))
     if ours.ended != theirs.ended:
         return Divergence(None, "how it ended", _ending(ours), _ending(theirs))
-    if ours.prefix_cache != theirs.prefix_cache:
-        return Divergence(None, "prefix cache statistics", ours.prefix_cache, theirs.prefix_cache)
+    for name in ("prefix_cache", "spec_decoding"):
+        if getattr(ours, name) != getattr(theirs, name):
+            return Divergence(None, f"{name.replace('_', ' ')} statistics", getattr(ours, name), getattr(theirs, name))
     return None
 
 

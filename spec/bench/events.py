@@ -3,6 +3,7 @@ from collections import Counter
 
 from reference.generate import Generation
 from reference.trace import CRASHED, NULL, REFUSED, STALLED, Run, Step, by_group
+from spec.bench.draft_events import draft_events
 
 
 def events(run: Run) -> Counter:
@@ -28,6 +29,7 @@ def events(run: Run) -> Counter:
     structured = {spec.request_id for spec in run.workload.requests if spec.grammar}
     count["grammar wait"] = sum(bool(structured & set(step.scheduled_state.waiting)) for step in run.steps)
     count["error end"] = sum(output.finish_reason == "error" for step in run.steps for output in step.outputs)
+    count += draft_events(run)
     count["pause"] = sum(action.name == "pause" and action.argument != "unpaused" for action in run.workload.actions)
     return +count
 

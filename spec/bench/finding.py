@@ -198,7 +198,12 @@ def _share(share: ScheduledRequest) -> str:
     """`a running: 1 after 8 on +6`: one token, after 8 computed ones, with block 6 added to its table."""
     added = "+" if share.kind == RUNNING else ""
     blocks = " |".join("".join(f" {added}{block_id}" for block_id in ids) for ids in by_group(share.new_block_ids))
-    return f"{share.request_id} {share.kind}: {share.num_tokens} after {share.num_computed_tokens}{' on' + blocks if blocks else ''}"
+    return f"{share.request_id} {share.kind}: {share.num_tokens} after {share.num_computed_tokens}{' on' + blocks if blocks else ''}{_drafts(share)}"
+
+
+def _drafts(share: ScheduledRequest) -> str:
+    drafts = getattr(share, "spec_token_ids", ())   # another engine's class may have none
+    return f", {len(drafts)} of them drafts" if drafts else ""
 
 
 def _next(judgement: Judgement, reference: Reference, nodeid: str) -> tuple[str, str]:

@@ -83,12 +83,12 @@ def continuous_batching_step(answer: ModuleType) -> None:
     """Under the policy "fcfs", the step decides who computes how much, who is admitted and who is preempted.
 
     impl's part: what a refusal depends on (the pool, the watermark, whole prompts), pausing, the statistics, and the output.
-    The policy "priority" is not in the drill: there impl decides as before.
+    The policy "priority" and speculative decoding are not in the drill: there impl decides as before.
     """
     decide = Scheduler.schedule
 
     def schedule(self: Scheduler) -> SchedulerOutput:
-        if self.config.policy == "priority" or self.pause_state is PauseState.PAUSED_ALL:
+        if self.config.policy == "priority" or self.config.num_speculative_tokens or self.pause_state is PauseState.PAUSED_ALL:
             return decide(self)
         cap = self._long_prefill_cap() or None
         blocks = _Blocks(self, cap)

@@ -38,7 +38,7 @@ def _simpler(workload: Workload) -> Iterator[Workload]:
         yield replace(workload, actions=actions[:index] + actions[index + 1:])
     for name in ("watermark", "policy", "long_prefill_token_threshold_adaptive", "long_prefill_token_threshold",
                  "max_num_active_seqs", "scheduler_reserve_full_isl", "enable_chunked_prefill", "enable_prefix_caching",
-                 "kv_cache_groups", "sliding_window", "async_scheduling"):
+                 "num_lookahead_tokens", "kv_cache_groups", "sliding_window", "async_scheduling"):
         if name in workload.config:
             yield replace(workload, config={key: value for key, value in workload.config.items() if key != name})
     for index, spec in enumerate(requests):
@@ -48,7 +48,7 @@ def _simpler(workload: Workload) -> Iterator[Workload]:
 
 def _simpler_request(spec: RequestSpec) -> Iterator[RequestSpec]:
     plain = RequestSpec(spec.request_id, spec.prompt)
-    for name in ("says", "stop_token_ids", "ignore_eos", "cache_salt", "n", "min_tokens", "prompt_logprobs",
+    for name in ("drafts", "misdrafts", "says", "stop_token_ids", "ignore_eos", "cache_salt", "n", "min_tokens", "prompt_logprobs",
                  "skip_reading_prefix_cache", "arrival_time", "priority"):
         if getattr(spec, name) != getattr(plain, name):
             yield replace(spec, **{name: getattr(plain, name)})

@@ -23,4 +23,4 @@ def _share(share) -> str:
     groups = " | ".join(" ".join(map(str, ids)) for ids in by_group(share.new_block_ids))
     blocks = f" [{groups}]" if groups else ""
     kind = "" if share.kind == "running" else f"{share.kind} "
-    return f"{share.request_id} {kind}{share.num_tokens}@{share.num_computed_tokens}{blocks}"
+    return f"{share.request_id} {kind}{share.num_tokens}@{share.num_computed_tokens}{blocks}{f' +{len(share.spec_token_ids)} drafts' if share.spec_token_ids else ''}"

@@ -67,6 +67,7 @@ def test_a_bad_prompt_among_good_ones_leaves_none_behind():
 @pytest.mark.parametrize("arguments, advice", [
     ({"max_model_len": 1025}, "knows 1024 positions"), ({"max_model_len": 512, "num_gpu_blocks_override": 3}, "raise num_blocks"), ({"dtype": "int3"}, "float32, bfloat16"),
     ({"logprobs_mode": "cooked"}, "raw_logprobs"), ({"max_logprobs": -2}, "max_logprobs"), ({"num_blocks": 30}, "num_blocks"), ({"max_seqs": 3}, "max_num_seqs"),
+    ({"num_speculative_tokens": 3}, "the model runner does not"),
 ], ids=str)
 def test_an_engine_that_cannot_be_is_not_built(arguments, advice):
     from impl.llm import LLM

@@ -5,17 +5,19 @@ from random import Random
 from impl.config import FULL_ATTENTION as FULL
 from impl.config import SLIDING_WINDOW as WINDOW
 from impl.config import SchedulerConfig
-from reference.workload import EOS, Workload, workload
+from reference.workload import EOS, RequestSpec, Workload, workload
 
 STOP_TOKEN = 7
-# Plain, or with one step in flight, with sliding windows, or with grammars to wait for.
-KINDS = PLAIN, ASYNC, WINDOWS, STRUCTURED = "plain", "async", "windows", "structured"
+# Plain, or with one step in flight, with sliding windows, with grammars to wait for, or with drafts.
+KINDS = PLAIN, ASYNC, WINDOWS, STRUCTURED, SPECULATIVE = "plain", "async", "windows", "structured", "speculative"
 # In which share of the workloads of a kind something has to happen, or they say nothing.
 MUST_HAPPEN = {PLAIN: {"preemption": 0.30, "cache hit": 0.50, "abort": 0.20, "eviction": 0.30},
                ASYNC: {"wasted share": 0.30, "end known in advance": 0.50, "token for a preempted request": 0.20,
                        "end while preempted": 0.02, "reset in flight": 0.05},
                WINDOWS: {"out of window": 0.50, "hit behind a gap": 0.20, "several groups": 0.30},
-               STRUCTURED: {"grammar wait": 0.80, "error end": 0.20}}
+               STRUCTURED: {"grammar wait": 0.80, "error end": 0.20},
+               SPECULATIVE: {"accepted draft": 0.90, "rejected draft": 0.80, "truncated drafts": 0.50, "preempted drafts": 0.20,
+                             "placeholders": 0.10, "end inside drafts": 0.50}}
 
 
 def must_happen(kind: str) -> dict[str, float]:
@@ -39,7 +41,26 @@ def random_workload(rng: Random, kind: str = PLAIN) -> Workload:
     if kind == STRUCTURED:
         built = random_grammars(rng, built)
     built = random_actions(rng, built, num_requests, spread + 20)
+    if kind == SPECULATIVE:
+        built = random_drafts(rng, built)
     return built.with_config(async_scheduling=True) if kind == ASYNC else built
+
+
+def random_drafts(rng: Random, built: Workload) -> Workload:
+    """The same with drafts: mostly right ones of a few requests, mostly wrong ones of others."""
+    most = rng.choice((1, 2, 3, 3, 5))
+    limits = built.config | {"num_speculative_tokens": most}
+    if rng.random() < 0.3:
+        limits["num_lookahead_tokens"] = rng.randint(1, most + 1)
+    if 0 < limits.get("long_prefill_token_threshold", 0) <= most:   # vLLM crashes: spec/surgery/test_speculative_decoding.py
+        limits["long_prefill_token_threshold"] = min(most + 1, limits["max_model_len"])
+    return replace(built, config=limits, requests=tuple(with_drafts(rng, spec, most) for spec in built.requests))
+
+
+def with_drafts(rng: Random, spec: RequestSpec, most: int) -> RequestSpec:
+    drafts = () if rng.random() < 0.4 else tuple(rng.choice((None, *range(most + 1))) for _ in range(rng.randint(1, 4)))
+    wrong = rng.choice((0, 0.1, 0.3, 0.6))
+    return replace(spec, drafts=drafts, misdrafts=tuple(number for number in range(2, 32) if rng.random() < wrong))
 
 
 def random_limits(rng: Random) -> Workload:

@@ -73,7 +73,7 @@ BLOCKS = [
            "Admission takes the blocks of the whole prompt, not of the first chunk: blocks lie idle while the prompt is computed. "
            "The V0 engine did so, and vLLM PR #21793 wanted it back.",
            "block_manager.py",
-           "num_new_blocks = self._blocks_for(num_tokens) - len(computed_blocks)",
+           "num_new_blocks = self._blocks_for(num_tokens + num_lookahead_tokens) - len(computed_blocks)",
            "num_new_blocks = self._blocks_for(request.num_tokens) - len(computed_blocks)"),
     Mutant("a-block-in-advance",
            "A request that needs a block gets another one ahead of its needs, while others run out. "
@@ -378,8 +378,8 @@ ADMISSION = [
     Mutant("children-without-salt",
            "The children of a salted prompt (n > 1) lose the salt, and share their blocks with everybody.",
            "parallel_sampling.py",
-           ", cache_salt=request.cache_salt)",
-           ")"),
+           ", cache_salt=request.cache_salt,",
+           ","),
 ]
 
 CHUNKS = [
@@ -578,4 +578,54 @@ WINDOWS = [
            "num_blocks - sum(block is not self.pool.null_block for block in hit)"),
 ]
 
-MUTANTS = [*BLOCKS, *PREFIX_CACHE, *PREEMPTION, *PRIORITY, *ADMISSION, *CHUNKS, *ENDS, *GRAMMARS, *LIMITS, *IN_FLIGHT, *WINDOWS]
+SPECULATION = [
+    Mutant("no-rollback",
+           "What was computed for rejected drafts counts as computed: the next step starts behind tokens that were never said, and "
+           "their keys and values are those of the wrong ones.",
+           "speculation.py",
+           "            request.num_computed_tokens -= len(drafts) - num_accepted\n",
+           ""),
+    Mutant("drafts-cached",
+           "A block is cached as soon as drafts fill it. They have no hash of their own yet; so the engine looks for one and crashes. "
+           "vLLM caps what it caches at the tokens that are certain.",
+           "block_manager.py",
+           "self.cache_blocks(request, min(num_tokens, request.num_tokens))",
+           "self.cache_blocks(request, num_tokens)"),
+    Mutant("drafts-survive-preemption",
+           "A preempted request keeps its drafts. When it is back, and nobody proposes new ones, those of another time are computed.",
+           "scheduler.py",
+           "        request.num_preemptions += 1\n        request.spec_token_ids = ()",
+           "        request.num_preemptions += 1"),
+    Mutant("drafts-within-a-prompt",
+           "What a proposer guesses in the middle of a prompt is taken for drafts, though the prompt says what comes next.",
+           "scheduler.py",
+           "() if request.is_prefill_chunk else tuple(token_ids)",
+           "tuple(token_ids)"),
+    Mutant("drafts-used-twice",
+           "Drafts stay when they have been scheduled, and come again in the next step, in the wrong places, if nobody proposes new ones.",
+           "speculation.py",
+           "        drafts, request.spec_token_ids = request.spec_token_ids[:max(num_drafts, 0)], ()\n        return drafts\n",
+           "        return request.spec_token_ids[:max(num_drafts, 0)]\n"),
+    Mutant("no-room-for-the-bonus",
+           "Drafts are computed up to the very end of the context, where the token that comes on top has no position.",
+           "speculation.py",
+           "self.max_model_len - request.num_computed_tokens - 1)",
+           "self.max_model_len - request.num_computed_tokens)"),
+    Mutant("drafts-for-free",
+           "The budget of a step cuts the tokens of a request, but what was cut of its drafts is verified all the same.",
+           "speculation.py",
+           "request.spec_token_ids[:max(num_drafts, 0)], ()",
+           "request.spec_token_ids, ()"),
+    Mutant("no-placeholders",
+           "A request that joins decodes comes with one token, so that the batch is not uniform and its CUDA graph cannot be used.",
+           "scheduler.py",
+           "        if num_missing_tokens != 1 or step.num_prefills:\n",
+           "        if True:\n"),
+    Mutant("lookahead-forgotten",
+           "The slots in which a proposer writes ahead are not reserved: it writes into a block that belongs to somebody else.",
+           "speculation.py",
+           "return min(self.num_lookahead_tokens, self.max_model_len - num_tokens)",
+           "return 0"),
+]
+
+MUTANTS = [*BLOCKS, *PREFIX_CACHE, *PREEMPTION, *PRIORITY, *ADMISSION, *CHUNKS, *ENDS, *GRAMMARS, *LIMITS, *IN_FLIGHT, *WINDOWS, *SPECULATION]

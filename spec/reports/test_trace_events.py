@@ -11,8 +11,9 @@ from spec.engine.side_by_side import needs_torch
 from spec.kv_cache import test_prefix_caching
 from spec.reports.traces import CROWDED, both, check, claim, counter, instants, run_file, slices
 from spec.scheduler import test_abort, test_chunked_prefill, test_parallel_sampling, test_preemption
+from spec.surgery import test_speculative_decoding
 
-MODULES = (test_preemption, test_chunked_prefill, test_abort, test_parallel_sampling, test_prefix_caching)
+MODULES = (test_preemption, test_chunked_prefill, test_abort, test_parallel_sampling, test_prefix_caching, test_speculative_decoding)
 WORKLOADS = {f"{module.__name__.split('.')[-1]}.{name}": value for module in MODULES for name, value in vars(module).items()
              if isinstance(value, Workload) and cassette.path_of(value, PINNED_VERSION).exists()}
 
