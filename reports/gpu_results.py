@@ -2,7 +2,7 @@
 
 Of the file that `make bench` wrote on a GPU host, the rows about kernels go into `reports/results/`, to be committed:
 what was measured, where and how, without the single rounds. It keeps pytest-benchmark's form, so that the page of the
-benchmarks shows it among the earlier runs. The README's table, between its two markers, is made from the newest record.
+benchmarks shows it among the earlier runs. The README's table, between its two markers, is made from the newest record of each kind of GPU.
 """
 import argparse
 import json
@@ -34,13 +34,13 @@ def main(argv: list[str] | None = None) -> int:
             path = RESULTS / name_of(kept)
             path.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
             print(f"kept: {path}")
-        newest = newest_record()
-        if newest is None:
+        newest = newest_records()
+        if not newest:
             raise NoKernels(f"{RESULTS} is empty: name a file that `make bench` wrote on a GPU host")
     except (OSError, NotABenchmarkFile, NoKernels) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
-    print(table(newest))
+    print(tables(newest))
     text = README.read_text(encoding="utf-8")
     if BEGIN in text:
         README.write_text(with_table(text, newest), encoding="utf-8")
@@ -78,9 +78,15 @@ def name_of(kept: dict) -> str:
     return f"{gpu}-{kept['datetime'][:10]}.json"
 
 
-def newest_record() -> dict | None:
-    records = [json.loads(path.read_text(encoding="utf-8")) for path in RESULTS.glob("*.json")]
-    return max(records, key=lambda each: each["datetime"], default=None)
+def newest_records() -> list[dict]:
+    """Of each kind of GPU, by its name."""
+    records = sorted((json.loads(path.read_text(encoding="utf-8")) for path in RESULTS.glob("*.json")), key=lambda each: each["datetime"])
+    by_gpu = {each["benchmarks"][0]["extra_info"]["gpu"]: each for each in records}
+    return [by_gpu[name] for name in sorted(by_gpu, reverse=True)]
+
+
+def tables(records: list[dict]) -> str:
+    return "\n\n".join(map(table, records))
 
 
 def table(kept: dict) -> str:
@@ -106,11 +112,11 @@ def _line(row: dict) -> list[str]:
             {"met": "met", "missed": "**missed**"}.get(row["met"], "")]
 
 
-def with_table(text: str, kept: dict) -> str:
-    """A README with the table between the markers."""
+def with_table(text: str, records: list[dict]) -> str:
+    """A README with the tables between the markers."""
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{table(kept)}\n{END}{after}"
+    return f"{before}{BEGIN}\n{tables(records)}\n{END}{after}"
 
 
 if __name__ == "__main__":

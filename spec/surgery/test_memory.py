@@ -57,7 +57,7 @@ def test_what_was_expected_was_seen(path):
     assert len(compared) >= 5, "hardly anything was compared: the run was cut short"
     far = {what: percent for what, percent in compared.items() if abs(percent) > 100 * ALLOWED}
     assert not far, f"explain it in reference/experiments/reproduce_oom.md, or correct the arithmetic in memory.py: {far}"
-    otherwise = [row[0] for row in words["rows"] if row[2] != "as expected"]
+    otherwise = [row[0] for row in words["rows"] if not row[2].startswith("as expected")]     # "…, but for" a number: looked at above
     assert not otherwise, f"these did not end as they were meant to: {otherwise}"
 
 
