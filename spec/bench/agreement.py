@@ -127,7 +127,7 @@ def _near_ties(forced: Generation, theirs: Generation, greedy: set[str]) -> list
         if name not in mine or mine[name].token_ids != done.token_ids:
             return None
         for position, token_id in enumerate(done.token_ids if name in greedy and done.logprobs else ()):
-            ranked, error = mine[name].logprobs[position], max(_differences([mine[name].logprobs[position]], [done.logprobs[position]]))
+            ranked, error = mine[name].logprobs[position], max(_differences([mine[name].logprobs[position]], [done.logprobs[position]]), default=0.0)
             gap = max(entry.logprob for entry in ranked.values()) - ranked[token_id].logprob
             if gap > 2 * error or error > NOISE[theirs.workload.limits["dtype"]]:   # a large error proves a bug, not a tie
                 return None
