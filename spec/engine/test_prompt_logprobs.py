@@ -7,6 +7,9 @@ from spec.engine.side_by_side import MODELS, NOISE, TEXTS, needs_vllm, our_llm, 
 pytestmark = [needs_vllm, pytest.mark.parametrize("model", MODELS)]
 
 
+MANY = 2 * NOISE    # of thousands of values the farthest: 5.007e-5 was seen on one processor, 4.0e-5 on another
+
+
 def asking(count, **more):
     return SamplingParams(**{"temperature": 0, "max_tokens": 3, "prompt_logprobs": count} | more)
 
@@ -19,7 +22,7 @@ def same(outputs, expected):
             where = f"prompt {number}, position {position}"
             own = mine.prompt_token_ids[position]
             assert next(iter(ranked)) == next(iter(real_ranked)) == own, where
-            assert sorted(entry.logprob for entry in ranked.values()) == pytest.approx(sorted(entry.logprob for entry in real_ranked.values()), abs=NOISE), where
+            assert sorted(entry.logprob for entry in ranked.values()) == pytest.approx(sorted(entry.logprob for entry in real_ranked.values()), abs=MANY), where
             near = [entry.logprob for entry in real_ranked.values()]    # two that are closer than the noise may change places
             for token_id in ranked.keys() & real_ranked.keys():
                 entry, real_entry = ranked[token_id], real_ranked[token_id]
