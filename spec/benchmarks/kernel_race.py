@@ -59,9 +59,9 @@ class Row:
         return [(what, wanted, reached[what] if what in reached else self.ratio(what)) for what, wanted in self.case.bars.items()]
 
     def met(self) -> str:
-        """"met", "missed", or "" where there is no bar or no rival."""
-        known = [reached >= wanted for _, wanted, reached in self.bars() if reached is not None]
-        return "" if not known else "met" if all(known) else "missed"
+        """"met" or "missed"; "" where there is no bar, or where who it is measured by was not here and the rest is met."""
+        judged = [None if reached is None else reached >= wanted for _, wanted, reached in self.bars()]
+        return "missed" if False in judged else "met" if judged and None not in judged else ""
 
     def figures(self) -> dict[str, float | str]:
         """For `extra_info` of pytest-benchmark, and from there for the page and the README."""

@@ -107,6 +107,8 @@ def test_without_vllm_the_others_run_and_it_is_said():
     row = run(contest_of(same, vLLM=same, torch=same), Script([2e-6] * 4, [4e-6] * 4), compare=False)
     assert row.ratio("torch") == 2.0 and row.best_of_vllm is None and "pip install vllm" in row.figures()["absent"]
     assert "ratio to vLLM" not in row.figures() and row.bars()[0] == ("vLLM", 1.5, None)
+    assert row.met() == "", "half of its bars were met, of the other half nobody knows"
+    assert run(contest_of(same, vLLM=same), Script([3e-6] * 4), compare=False).met() == "missed"
 
 
 def test_a_rival_that_fails_is_noted_and_the_others_run():

@@ -184,6 +184,7 @@ def test_in_a_cuda_graph(dtype):
 
 
 @needs_gpu
+@pytest.mark.usefixtures("gigabytes")
 def test_slots_beyond_two_to_the_31():
     num_blocks = 2**31 // (16 * 2 * 8 * 128) + 9
     keys, values = keys_and_values(3, 8, 128, torch.bfloat16)

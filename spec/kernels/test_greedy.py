@@ -73,6 +73,7 @@ def test_at_full_size_and_replayed(dtype, rows):
 
 
 @needs_gpu
+@pytest.mark.usefixtures("gigabytes")
 def test_rows_further_away_than_32_bits_count():
     logits = torch.empty(2, 2**31 + 8, dtype=torch.bfloat16, device=DEVICE)[:, :1000]
     logits.copy_(torch.arange(1000) % 7 == 6)

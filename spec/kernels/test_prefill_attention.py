@@ -285,6 +285,7 @@ def test_a_scale_must_be_above_0(scale):
 # Long caches.
 
 @pytest.mark.parametrize("layout", ["in a slot", "heads first"])
+@pytest.mark.usefixtures("gigabytes")
 def test_beyond_two_to_the_31_numbers(layout):
     """Blocks at the far end of memory that is only spoken for: a page comes into being when it is written to."""
     queries, requests, query_start = case([100, 0, 65], [20, 0, 1], 0, 3, 1, 64, 64, torch.float16)

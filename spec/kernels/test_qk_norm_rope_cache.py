@@ -161,6 +161,7 @@ def test_in_a_cuda_graph(dtype):
 
 
 @needs_gpu
+@pytest.mark.usefixtures("gigabytes")
 def test_slots_beyond_two_to_the_31():
     case = Case(3, SHAPES[0], torch.bfloat16, padding=False)
     small = case.caches

@@ -181,6 +181,7 @@ def test_in_a_cuda_graph(dtype):
 
 
 @needs_gpu
+@pytest.mark.usefixtures("gigabytes")
 def test_rows_beyond_two_to_the_31():
     stride = 3 * 2**29      # the third row begins at 3 * 2**30
     x, out = (torch.empty(2 * stride + 64, dtype=torch.bfloat16, device=DEVICE).as_strided((3, 64), (stride, 1)) for _ in range(2))

@@ -107,6 +107,7 @@ def test_in_a_cuda_graph(dtype, num_warps):
 
 
 @needs_gpu
+@pytest.mark.usefixtures("gigabytes")
 def test_tokens_and_positions_beyond_two_to_the_31():
     stride = 3 * 2**29      # the third token begins at 3 * 2**30
     queries, keys = (torch.empty(2 * stride + 8 * 128, dtype=torch.bfloat16, device=DEVICE).as_strided((3, heads, 128), (stride, 128, 1)).normal_()

@@ -84,6 +84,7 @@ def test_in_a_cuda_graph(dtype):
 
 
 @needs_gpu
+@pytest.mark.usefixtures("gigabytes")
 def test_rows_beyond_two_to_the_31():
     stride = 3 * 2**29      # the third row begins at 3 * 2**30
     x, out = (torch.empty(2 * stride + 2048, dtype=torch.bfloat16, device=DEVICE).as_strided((3, size), (stride, 1)) for size in (2048, 1024))

@@ -286,6 +286,7 @@ def test_replayed_with_other_numbers():
 
 
 @needs_gpu
+@pytest.mark.usefixtures("gigabytes")
 def test_rows_further_away_than_32_bits_count():
     logits = torch.empty(2, 2**31 + 8, dtype=torch.bfloat16, device=DEVICE)[:, :20_000]
     logits.copy_(torch.randn(20_000))
