@@ -3,7 +3,6 @@
 Mirrors `v1/engine/llm_engine.py::LLMEngine` and `v1/engine/core.py::EngineCore`.
 """
 from collections import deque
-from concurrent.futures import Future, wait
 from types import ModuleType
 from typing import get_args
 
@@ -40,7 +39,8 @@ class Engine:
     """
 
     def __init__(self, model: str, config: SchedulerConfig, *, dtype: str = "float32", device: str = "cpu", kernels: bool | None = None,
-                 kv_cache_dtype: str = "auto", max_logprobs: int = 20, logprobs_mode: LogprobsMode = "raw_logprobs", seed: int = 0):
+                 kv_cache_dtype: str = "auto", enforce_eager: bool = False, max_logprobs: int = 20, logprobs_mode: LogprobsMode = "raw_logprobs",
+                 seed: int = 0):
         config.require_pool_for_one_sequence()
         _require_no_drafts(config)
         folder = find(model)
@@ -54,11 +54,15 @@ class Engine:
                                               *end_tokens(folder, self.model_config, self.tokenizer))
         self.grammar_compiler = GrammarCompiler(self.tokenizer, self.model_config["vocab_size"])
         self.scheduler = AsyncScheduler(config) if config.async_scheduling else Scheduler(config)
-        self.model_runner = ModelRunner(loaded, self.model_config, config.num_blocks, config.block_size,
-                                        ops.Sampler(logprobs_mode, seed), torch.float8_e4m3fn if kv_cache_dtype == FP8 else None)
+        sampler, cache_dtype = ops.Sampler(logprobs_mode, seed), torch.float8_e4m3fn if kv_cache_dtype == FP8 else None
+        if ops is torch_ops:
+            self.model_runner = ModelRunner(loaded, self.model_config, config.num_blocks, config.block_size, sampler, cache_dtype)
+        else:
+            from impl.gpu_model_runner import GPUModelRunner    # imports triton, as its operations do
+            self.model_runner = GPUModelRunner(loaded, self.model_config, config, sampler, cache_dtype, enforce_eager)
         self.output_processor = OutputProcessor(self.tokenizer, self.scheduler.abort)
-        self.worker = Worker(self.model_runner) if config.async_scheduling else None
-        self.in_flight: deque[tuple[SchedulerOutput, Future]] = deque()     # with a worker: steps that are decided and not taken in
+        self.worker = self.model_runner if ops is not torch_ops else Worker(self.model_runner)      # it computes while the engine goes on
+        self.in_flight: deque[tuple[SchedulerOutput, object]] = deque()     # steps that are handed out and not taken in
 
     def add_request(self, request_id: str, prompt: Prompt, params: SamplingParams = SamplingParams(), *,
                     priority: int = 0, cache_salt: str | None = None) -> None:
@@ -100,7 +104,7 @@ class Engine:
 
     def step(self) -> list[RequestOutput]:
         """One step of everything."""
-        if self.worker:
+        if self.scheduler.config.async_scheduling:
             return self._overlapped_step()
         output = self.scheduler.schedule()
         self.output_processor.note_admitted(output)
@@ -118,14 +122,15 @@ class Engine:
             self.in_flight.append((output, self.worker.hand_out(output, self.scheduler.requests)))
         if len(self.in_flight) < 2:
             return []
-        before, computed = self.in_flight[0]
-        wait([computed])
-        if computed.exception():    # what is in flight behind it begins with tokens that will never come
+        before, handed = self.in_flight[0]
+        try:
+            sampled = handed.result()
+        except Exception:       # what is in flight behind it begins with tokens that will never come
             while self.in_flight:
                 self.scheduler.update_from_output(self.in_flight.popleft()[0], {})
-            raise computed.exception()
+            raise
         self.in_flight.popleft()
-        return self._take_in(before, computed.result())
+        return self._take_in(before, sampled)
 
     def _take_in(self, output: SchedulerOutput, sampled: dict[str, Sampled]) -> list[RequestOutput]:
         outputs = self.scheduler.update_from_output(output, {request_id: new.token_ids for request_id, new in sampled.items()})

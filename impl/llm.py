@@ -23,6 +23,7 @@ class LLM:
 
     dtype: "auto" is the checkpoint's own. (vLLM's turns float32 into bfloat16.)
     kernels: whether the layers and the sampler are Triton's (`kernels/`) or torch's; None: Triton's on a GPU. On the CPU an interpreter runs them.
+    enforce_eager: on a GPU, launch each kernel by itself: no CUDA graphs, which take some seconds to capture.
     kv_cache_dtype: "auto" is the model's, "fp8" is float8_e4m3fn, half of bfloat16, and needs the kernels.
     max_model_len: tokens of one sequence, prompt and output; None: as many as the model knows positions and the KV cache has room for.
     num_gpu_blocks_override: blocks of the KV cache; None: what fits into `kv_cache_memory_bytes`, but at least one sequence, and no more than can be used.
@@ -31,7 +32,7 @@ class LLM:
     """
 
     def __init__(self, model: str, *, dtype: str = "auto", device: str = "cpu", kernels: bool | None = None, kv_cache_dtype: str = "auto",
-                 max_model_len: int | None = None, block_size: int = 16, num_gpu_blocks_override: int | None = None, kv_cache_memory_bytes: int = 1 << 30,
+                 enforce_eager: bool = False, max_model_len: int | None = None, block_size: int = 16, num_gpu_blocks_override: int | None = None, kv_cache_memory_bytes: int = 1 << 30,
                  max_logprobs: int = 20, logprobs_mode: LogprobsMode = "raw_logprobs", scheduling_policy: str = "fcfs", seed: int = 0, **limits):
         self.folder = find(model)
         config = model_config(read_config(self.folder))
@@ -43,7 +44,7 @@ class LLM:
         limits |= {"block_size": block_size, "max_model_len": max_model_len, "policy": scheduling_policy, "sliding_window": config["sliding_window"]}
         limits["num_blocks"] = num_gpu_blocks_override or _pool(SchedulerConfig(num_blocks=1, **limits), fitting)
         self.engine = Engine(str(self.folder), SchedulerConfig(**limits), dtype=dtype, device=device, kernels=kernels, kv_cache_dtype=kv_cache_dtype,
-                             max_logprobs=max_logprobs, logprobs_mode=logprobs_mode, seed=seed)
+                             enforce_eager=enforce_eager, max_logprobs=max_logprobs, logprobs_mode=logprobs_mode, seed=seed)
         self.num_requests = 0
 
     def generate(self, prompts: Prompt | Sequence[Prompt], sampling_params: SamplingParams | Sequence[SamplingParams] | None = None, *,

@@ -11,6 +11,7 @@ import torch
 from impl.attention import places
 from impl.layers import RMSNorm
 from impl.triton_sampler import Sampler
+from impl.upload import ALIGNED, upload
 from kernels import rms_norm as norms
 from kernels.decode_attention import Plan, decode_attention, make_plan
 from kernels.prefill_attention import prefill_attention
@@ -19,8 +20,6 @@ from kernels.rms_norm import rms_norm
 from kernels.silu_and_mul import silu_and_mul
 
 __all__ = ["Batch", "Sampler", "add_rms_norm", "look_up", "norm_rotate_write", "paged_attention", "rms_norm", "rotary_table", "silu_and_mul"]
-
-ALIGNED = 16    # Triton compiles a kernel once for addresses and strides that are multiples of 16, and again for others
 
 
 @dataclass(slots=True)
@@ -52,17 +51,6 @@ class Batch:
         prefill_start = (query_start[num_decodes:] - num_decodes).astype(numpy.int32)
         return cls(query_start.tolist(), num_decodes, *upload([
             positions, slots, seq_lens[:num_decodes], tables[:num_decodes], seq_lens[num_decodes:], tables[num_decodes:], prefill_start], device))
-
-
-def upload(arrays: list[numpy.ndarray], device: torch.device | str) -> list[torch.Tensor]:
-    """Small arrays, in one copy."""
-    starts = numpy.cumsum([0, *(-(-array.nbytes // ALIGNED) * ALIGNED for array in arrays)]).tolist()
-    packed = numpy.empty(starts[-1], dtype=numpy.uint8)
-    for array, start in zip(arrays, starts):
-        packed[start:start + array.nbytes] = numpy.ascontiguousarray(array).view(numpy.uint8).ravel()
-    there = torch.from_numpy(packed).to(device)
-    return [there[start:start + array.nbytes].view(torch.int64 if array.itemsize == 8 else torch.int32).view(array.shape)
-            for array, start in zip(arrays, starts)]
 
 
 def add_rms_norm(x: torch.Tensor, residual: torch.Tensor, weight: torch.Tensor, eps: float) -> tuple[torch.Tensor, torch.Tensor]:

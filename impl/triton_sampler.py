@@ -44,12 +44,29 @@ class Sampler(sampler.Sampler):
 
     def _draw(self, logits: torch.Tensor, requests: list[Request]) -> list[int]:
         """A token for each row: seed and position alone decide, so that nothing has to be remembered but the seed."""
-        seeds = torch.tensor([self._seed(request) for request in requests], device=logits.device)
+        seeds = torch.tensor([self.seed_of(request) for request in requests], device=logits.device)
         positions = torch.tensor([request.num_tokens - 1 for request in requests], device=logits.device)     # of the last token there is
         temperature = torch.ones(len(requests), device=logits.device)       # is in the logits already
         return gumbel(logits, temperature, seeds, positions).tolist()
 
-    def _seed(self, request: Request) -> int:
+    def draw(self, logits: torch.Tensor, sampling: dict[str, torch.Tensor], rows: torch.Tensor, positions: torch.Tensor, thinned: bool) -> torch.Tensor:
+        """What `__call__` chooses for requests that ask for nothing it does not know, left on the device: int64 [requests], -1 where none can be chosen.
+
+        `sampling`, `rows`: how each samples, see `request_states.py`. `positions`: of the last token there is. `thinned`: some want not all tokens.
+        """
+        temperature = sampling["temperature"][rows]
+        if thinned:
+            random = temperature > 0
+            logits = logits.float() / torch.where(random, temperature, 1)[:, None]
+            logits = keep_min_p(logits, sampling["min_p"][rows, None])
+            top_k_top_p(logits, sampling["top_k"][rows], sampling["top_p"][rows], out=logits)
+            temperature = random.float()
+        token_ids = gumbel(logits, temperature, sampling["seed"][rows], positions)
+        best = logits.gather(1, token_ids[:, None])[:, 0]
+        return torch.where(best.isfinite(), token_ids, -1)
+
+    def seed_of(self, request: Request) -> int:
+        """64 bits, signed."""
         seed = request.sampling_params.seed
         if seed is not None:
             return (seed + 2**63) % 2**64 - 2**63       # the same 64 bits, as a signed number

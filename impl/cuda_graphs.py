@@ -1,0 +1,49 @@
+"""CUDA graphs: a decode step as one launch.
+
+A model is some three hundred kernels; to launch each by itself takes the processor longer than a GPU needs for a few
+tokens. A graph is recorded once and replayed with one call. It knows addresses, not numbers: so what a step is about
+lies in buffers that never move, and there is a graph for each of some sizes, of which a step takes the next larger.
+
+Mirrors `v1/worker/gpu/cudagraph_utils.py::CudaGraphManager`, for whole decode steps.
+"""
+from collections.abc import Callable
+
+import torch
+from tqdm import tqdm
+
+
+def sizes(largest: int) -> list[int]:
+    """Requests of a step, as vLLM has them (`config/vllm.py::VllmConfig._set_cudagraph_sizes`): 1, 2, 4, then every 8, from 256 on every 16."""
+    steps = [1, 2, 4, *range(8, min(largest + 1, 256), 8), *range(256, largest + 1, 16)]
+    return sorted({size for size in steps if size <= largest} | {largest})
+
+
+class CudaGraphs:
+    """`compute(size)`: launches a step of `size` requests and returns what is to be read of it, the same memory each time it is replayed."""
+
+    def __init__(self, compute: Callable[[int], tuple[torch.Tensor, ...]], largest: int):
+        self.compute, self.sizes = compute, sizes(largest)
+        self.graphs: dict[int, torch.cuda.CUDAGraph] = {}
+        self.results: dict[int, tuple[torch.Tensor, ...]] = {}
+
+    def capture(self) -> None:
+        """Record all sizes, the largest first: the smaller ones find room in its memory. One step runs before, as kernels are compiled with their first launch."""
+        pool = None
+        for size in tqdm(self.sizes[::-1], "Capturing CUDA graphs", dynamic_ncols=True, disable=None):      # None: unless it is a terminal
+            self.compute(size)
+            torch.cuda.synchronize()
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph, pool=pool):
+                self.results[size] = self.compute(size)
+            pool, self.graphs[size] = graph.pool(), graph
+
+    def size_for(self, num_requests: int) -> int:
+        """The smallest size that holds so many."""
+        return next(size for size in self.sizes if size >= num_requests)
+
+    def run(self, size: int) -> tuple[torch.Tensor, ...]:
+        """Launch a step of `size`: from its graph, or if none was captured, kernel by kernel."""
+        if size not in self.graphs:
+            return self.compute(size)
+        self.graphs[size].replay()
+        return self.results[size]

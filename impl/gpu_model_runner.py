@@ -1,0 +1,168 @@
+"""The model runner on a GPU: it hands a step to the device and does not wait for what comes of it.
+
+The device does things in the order in which they are handed out, so the next step can be handed out at once: it finds the
+newest tokens where the one before leaves them (`request_states.py`). Steps in which all requests decode are CUDA graphs;
+the others are launched kernel by kernel, which their many tokens hide. Mirrors `v1/worker/gpu/model_runner.py::GPUModelRunner`.
+"""
+from collections.abc import Mapping, Sequence
+from copy import copy
+
+import numpy
+import torch
+
+from impl.config import SchedulerConfig
+from impl.cuda_graphs import CudaGraphs
+from impl.model_runner import ModelRunner
+from impl.outputs import ScheduledRequest, SchedulerOutput
+from impl.request import Request
+from impl.request_states import RequestStates
+from impl.sampler import BROKEN, Sampled
+from impl.triton_ops import Batch
+from impl.upload import upload
+from kernels.decode_inputs import decode_inputs
+
+
+class Handed:
+    """A step that is handed out. Mirrors `v1/worker/gpu/async_utils.py::AsyncOutput`."""
+
+    def __init__(self, request_ids: Sequence[str], token_ids: torch.Tensor):
+        """`token_ids`: int64 [requests] on the device; -1 where none could be chosen."""
+        self.request_ids, self.done = request_ids, None
+        if token_ids.is_cuda:
+            self.token_ids = torch.empty(token_ids.shape, dtype=token_ids.dtype, pin_memory=True).copy_(token_ids, non_blocking=True)
+            self.done = torch.cuda.Event()
+            self.done.record()
+        else:
+            self.token_ids = token_ids
+
+    def result(self) -> dict[str, Sampled]:
+        """Wait for the step; what it sampled, by request id."""
+        if self.done:
+            self.done.synchronize()
+        return {request_id: Sampled([token_id]) if token_id >= 0 else Sampled([], error=BROKEN)
+                for request_id, token_id in zip(self.request_ids, self.token_ids.tolist())}
+
+
+class Known:
+    """A step whose outcome is here already, or the error that it ended with."""
+
+    def __init__(self, sampled: dict[str, Sampled], error: Exception | None = None):
+        self.sampled, self.error = sampled, error
+
+    def result(self) -> dict[str, Sampled]:
+        if self.error:
+            raise self.error
+        return self.sampled
+
+
+class GPUModelRunner(ModelRunner):
+    """Beside `execute`, there is `hand_out`. `enforce_eager`: no graphs."""
+
+    def __init__(self, model: torch.nn.Module, model_config: dict, config: SchedulerConfig, sampler, cache_dtype: torch.dtype | None = None,
+                 enforce_eager: bool = False):
+        super().__init__(model, model_config, config.num_blocks, config.block_size, sampler, cache_dtype)
+        self.states = RequestStates(config.max_num_seqs, -(-config.max_model_len // config.block_size), self.device)
+        self.before: Handed | Known = Known({})     # the step handed out last
+        # What a decode step is told, by request: its newest token or -1, its row, its tokens by now.
+        self.inputs = torch.zeros((3, config.max_num_seqs), dtype=torch.int32, device=self.device)
+        self.inputs[1] = self.states.padding
+        self.graphs = CudaGraphs(self._decode, config.max_num_seqs)
+        if self.device.type == "cuda" and not enforce_eager:
+            with torch.inference_mode():
+                self.graphs.capture()
+
+    def execute(self, output: SchedulerOutput, requests: Mapping[str, Request]) -> dict[str, Sampled]:
+        """Compute a step, and wait for it."""
+        return self.hand_out(output, requests).result()
+
+    def hand_out(self, output: SchedulerOutput, requests: Mapping[str, Request]) -> Handed | Known:
+        """Send a step to the device. An error is told with its result, as one of the device would be."""
+        try:
+            self.before = self._launch(output, requests)
+        except Exception as error:
+            self.before = Known({}, error)
+        return self.before
+
+    @torch.inference_mode()
+    def _launch(self, output: SchedulerOutput, requests: Mapping[str, Request]) -> Handed | Known:
+        self.sampler.forget(output.finished_req_ids)
+        self.states.follow(output, requests, self.sampler.seed_of)
+        if not output.scheduled:
+            return Known({})
+        shares = output.scheduled
+        rows = self.states.rows_of(shares)
+        num_new = numpy.array([share.num_tokens for share in shares])
+        ends = numpy.array([share.num_computed_tokens for share in shares]) + num_new
+        samples = ends == self.states.num_tokens[rows]      # all of its tokens are computed now
+        if samples.all() and (num_new == 1).all():
+            logits, positions, device_rows = self._replay(shares, requests, rows, ends)
+        else:
+            order = numpy.lexsort((ends, num_new))          # who decodes, first; who is alike, together
+            shares, rows, samples = [shares[index] for index in order], rows[order], samples[order]
+            logits, positions, device_rows = self._compute(shares, requests, rows, num_new[order], ends[order], samples)
+        if not samples.any():
+            return Known({})
+        sampling, rows = [share.request_id for share, chosen in zip(shares, samples) if chosen], rows[samples]
+        if self.states.on_device[rows].all():
+            token_ids = self.sampler.draw(logits, self.states.sampling, device_rows, positions, bool(self.states.thinned[rows].any()))
+            self.states.newest.index_copy_(0, device_rows, token_ids.clamp(min=0))
+            handed = Handed(sampling, token_ids)
+        else:
+            handed = Known(self._sample_here(logits, [requests[request_id] for request_id in sampling], rows))
+            chosen = [(handed.sampled[request_id].token_ids or [0])[0] for request_id in sampling]     # of whom none could be chosen, any: it is about to end
+            self.states.newest.index_copy_(0, device_rows, upload([numpy.array(chosen)], self.device)[0])
+        self.states.num_tokens[rows] += 1
+        return handed
+
+    def _replay(self, shares: Sequence[ScheduledRequest], requests: Mapping[str, Request], rows: numpy.ndarray,
+                ends: numpy.ndarray) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """A step in which all decode: logits [requests, vocabulary], positions and rows int64 [requests]."""
+        told = numpy.zeros((3, self.inputs.shape[1]), dtype=numpy.int32)
+        told[1] = self.states.padding
+        told[:, :len(rows)] = [requests[share.request_id].token_ids[-1] if known else -1 for share, known in zip(shares, self._known(shares, requests, ends))], rows, ends
+        self.inputs.copy_(upload([told], self.device)[0])
+        logits, positions, device_rows = self.graphs.run(self.graphs.size_for(len(rows)))
+        return logits[:len(rows)], positions[:len(rows)], device_rows[:len(rows)]
+
+    @staticmethod
+    def _known(shares: Sequence[ScheduledRequest], requests: Mapping[str, Request], ends: numpy.ndarray) -> list[bool]:
+        """Whether the processor knows all tokens of a share; if not, it lacks the last."""
+        return [len(requests[share.request_id].token_ids) >= end for share, end in zip(shares, ends.tolist())]
+
+    def _decode(self, size: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The first `size` of `inputs`; see `_replay`."""
+        tokens, rows, seq_lens = self.inputs[:, :size]
+        token_ids, positions, slots, tables = decode_inputs(tokens, rows, seq_lens, self.states.newest, self.states.tables, self.block_size)
+        none = seq_lens[:0]
+        hidden = self.model(token_ids, self.caches, Batch([], size, positions, slots, seq_lens, tables, none, tables[:0], none))
+        return self.model.compute_logits(hidden), positions, rows.long()
+
+    def _compute(self, shares: Sequence[ScheduledRequest], requests: Mapping[str, Request], rows: numpy.ndarray, num_new: numpy.ndarray,
+                 ends: numpy.ndarray, samples: numpy.ndarray) -> tuple[torch.Tensor | None, torch.Tensor, torch.Tensor]:
+        """Any step, kernel by kernel. Logits, positions and rows are of those who sample."""
+        token_ids: list[int] = []
+        for share, end, known in zip(shares, ends.tolist(), self._known(shares, requests, ends)):
+            token_ids += requests[share.request_id].token_ids[share.num_computed_tokens:end]
+            if not known:
+                token_ids.append(-1)
+        last = num_new.cumsum() - 1     # of each request, the token that tells what comes next
+        used = -(-int(ends.max()) // self.block_size)
+        batch = Batch.at(num_new, ends - num_new, self.states.host_tables[rows, :used], self.block_size, self.device, self.dtype)
+        tokens, owners, chosen, positions, device_rows = upload(
+            [numpy.array(token_ids), numpy.repeat(rows, num_new), last[samples], (ends - 1)[samples], rows[samples]], self.device)
+        hidden = self.model(torch.where(tokens < 0, self.states.newest[owners], tokens), self.caches, batch)
+        self.sampler.prompt_logprobs.collect(shares, requests, batch.query_start, hidden, self.model.compute_logits)
+        return self.model.compute_logits(hidden[chosen]) if samples.any() else None, positions, device_rows
+
+    def _sample_here(self, logits: torch.Tensor, sampling: Sequence[Request], rows: numpy.ndarray) -> dict[str, Sampled]:
+        """Who looks at what was said before, or wants to be told of more than a token: the processor needs the tokens in flight for that."""
+        whole = []
+        for index, (request, num_tokens) in enumerate(zip(sampling, self.states.num_tokens[rows].tolist())):
+            if request.num_tokens < num_tokens:
+                before = self.before.result()
+                request = copy(request)
+                request.token_ids = request.token_ids + (before[request.request_id].token_ids or [0])
+            if request.grammar:
+                request.grammar.matcher.mask(logits[index:index + 1])
+            whole.append(request)
+        return self.sampler(logits, whole)
