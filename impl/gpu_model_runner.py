@@ -94,8 +94,9 @@ class GPUModelRunner(ModelRunner):
         num_new = numpy.array([share.num_tokens for share in shares])
         ends = numpy.array([share.num_computed_tokens for share in shares]) + num_new
         samples = ends == self.states.num_tokens[rows]      # all of its tokens are computed now
+        token_ids = None
         if samples.all() and (num_new == 1).all():
-            logits, positions, device_rows = self._replay(shares, requests, rows, ends)
+            logits, token_ids, positions, device_rows = self._replay(shares, requests, rows, ends)
         else:
             order = numpy.lexsort((ends, num_new))          # who decodes, first; who is alike, together
             shares, rows, samples = [shares[index] for index in order], rows[order], samples[order]
@@ -104,8 +105,9 @@ class GPUModelRunner(ModelRunner):
             return Known({})
         sampling, rows = [share.request_id for share, chosen in zip(shares, samples) if chosen], rows[samples]
         if self.states.on_device[rows].all():
-            token_ids = self.sampler.draw(logits, self.states.sampling, device_rows, positions, bool(self.states.thinned[rows].any()))
-            self.states.newest.index_copy_(0, device_rows, token_ids.clamp(min=0))
+            thinned = bool(self.states.thinned[rows].any())
+            if thinned or token_ids is None:
+                token_ids = self._draw(logits, positions, device_rows, thinned)
             handed = Handed(sampling, token_ids)
         else:
             handed = Known(self._sample_here(logits, [requests[request_id] for request_id in sampling], rows))
@@ -115,27 +117,33 @@ class GPUModelRunner(ModelRunner):
         return handed
 
     def _replay(self, shares: Sequence[ScheduledRequest], requests: Mapping[str, Request], rows: numpy.ndarray,
-                ends: numpy.ndarray) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """A step in which all decode: logits [requests, vocabulary], positions and rows int64 [requests]."""
+                ends: numpy.ndarray) -> list[torch.Tensor]:
+        """A step in which all decode. Of each request: logits [vocabulary], the token that is drawn if all are let in, position and row (int64)."""
         told = numpy.zeros((3, self.inputs.shape[1]), dtype=numpy.int32)
         told[1] = self.states.padding
         told[:, :len(rows)] = [requests[share.request_id].token_ids[-1] if known else -1 for share, known in zip(shares, self._known(shares, requests, ends))], rows, ends
         self.inputs.copy_(upload([told], self.device)[0])
-        logits, positions, device_rows = self.graphs.run(self.graphs.size_for(len(rows)))
-        return logits[:len(rows)], positions[:len(rows)], device_rows[:len(rows)]
+        return [result[:len(rows)] for result in self.graphs.run(self.graphs.size_for(len(rows)))]
 
     @staticmethod
     def _known(shares: Sequence[ScheduledRequest], requests: Mapping[str, Request], ends: numpy.ndarray) -> list[bool]:
         """Whether the processor knows all tokens of a share; if not, it lacks the last."""
         return [len(requests[share.request_id].token_ids) >= end for share, end in zip(shares, ends.tolist())]
 
-    def _decode(self, size: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def _decode(self, size: int) -> tuple[torch.Tensor, ...]:
         """The first `size` of `inputs`; see `_replay`."""
         tokens, rows, seq_lens = self.inputs[:, :size]
         token_ids, positions, slots, tables = decode_inputs(tokens, rows, seq_lens, self.states.newest, self.states.tables, self.block_size)
         none = seq_lens[:0]
         hidden = self.model(token_ids, self.caches, Batch([], size, positions, slots, seq_lens, tables, none, tables[:0], none))
-        return self.model.compute_logits(hidden), positions, rows.long()
+        logits, rows = self.model.compute_logits(hidden), rows.long()
+        return logits, self._draw(logits, positions, rows), positions, rows
+
+    def _draw(self, logits: torch.Tensor, positions: torch.Tensor, rows: torch.Tensor, thinned: bool = False) -> torch.Tensor:
+        """Tokens int64 [requests], which the next step begins with; -1 where none can be chosen: any then, as the request is about to end."""
+        token_ids = self.sampler.draw(logits, self.states.sampling, rows, positions, thinned)
+        self.states.newest.index_copy_(0, rows, token_ids.clamp(min=0))
+        return token_ids
 
     def _compute(self, shares: Sequence[ScheduledRequest], requests: Mapping[str, Request], rows: numpy.ndarray, num_new: numpy.ndarray,
                  ends: numpy.ndarray, samples: numpy.ndarray) -> tuple[torch.Tensor | None, torch.Tensor, torch.Tensor]:

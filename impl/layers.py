@@ -7,7 +7,6 @@ from types import ModuleType
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 
 class Linear(nn.Linear):
@@ -19,6 +18,7 @@ class Linear(nn.Linear):
     def __init__(self, inputs: int, outputs: int):
         super().__init__(inputs, outputs, bias=False)
         self.packed: torch.Tensor | None = None
+        self.ops: ModuleType | None = None
 
     @classmethod
     def stack(cls, *parts: "Linear") -> "Linear":
@@ -28,19 +28,19 @@ class Linear(nn.Linear):
         whole.weight = nn.Parameter(torch.cat([part.weight for part in parts]), requires_grad=False)
         return whole
 
-    def pack(self) -> None:
-        """Give a large float32 weight on the CPU the order in which oneDNN reads it: products of a few rows take half the time.
+    def pack(self, ops: ModuleType) -> None:
+        """Once the weight is what it will be. Give a large float32 weight on the CPU the order in which oneDNN reads it: products of a few rows take half the time.
 
         A small one would lose more by oneDNN's longer way than it wins.
         Mirrors `model_executor/layers/utils.py::dispatch_cpu_unquantized_gemm`.
         """
-        weight = self.weight
+        self.ops, weight = ops, self.weight
         if weight.device.type == "cpu" and weight.dtype == torch.float32 and weight.numel() > 1 << 17 and torch.backends.mkldnn.is_available():
             self.packed, self.weight = torch.ops.mkldnn._reorder_linear_weight(weight, None), None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.packed is None:
-            return functional.linear(x, self.weight)
+            return self.ops.linear(x, self.weight)
         return torch.ops.mkldnn._linear_pointwise(x, self.packed, None, "none", [], "")
 
 

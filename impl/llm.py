@@ -7,10 +7,11 @@ from impl.checkpoint import default_sampling, find, read_config
 from impl.config import SchedulerConfig
 from impl.engine import Engine
 from impl.errors import InvalidConfigError, InvalidSamplingParamsError
+from impl.gpu_memory import kv_cache_memory
 from impl.input_processor import Prompt
 from impl.logprobs import LogprobsMode
 from impl.models import model_config
-from impl.ops import FP8
+from impl.ops import FP8, choose
 from impl.request_output import RequestOutput
 from impl.sampling_params import SamplingParams
 
@@ -27,18 +28,26 @@ class LLM:
     kv_cache_dtype: "auto" is the model's, "fp8" is float8_e4m3fn, half of bfloat16, and needs the kernels.
     max_model_len: tokens of one sequence, prompt and output; None: as many as the model knows positions and the KV cache has room for.
     num_gpu_blocks_override: blocks of the KV cache; None: what fits into `kv_cache_memory_bytes`, but at least one sequence, and no more than can be used.
+    kv_cache_memory_bytes: None is 1 GiB on the CPU, and on a GPU what the rest leaves of `gpu_memory_utilization`, a share of its memory.
     seed: of the chance that all requests without a seed of their own share.
     limits: other fields of `SchedulerConfig`, such as `max_num_seqs`, `max_num_batched_tokens`, `enable_prefix_caching`, `async_scheduling`.
     """
 
     def __init__(self, model: str, *, dtype: str = "auto", device: str = "cpu", kernels: bool | None = None, kv_cache_dtype: str = "auto",
-                 enforce_eager: bool = False, max_model_len: int | None = None, block_size: int = 16, num_gpu_blocks_override: int | None = None, kv_cache_memory_bytes: int = 1 << 30,
-                 max_logprobs: int = 20, logprobs_mode: LogprobsMode = "raw_logprobs", scheduling_policy: str = "fcfs", seed: int = 0, **limits):
+                 enforce_eager: bool = False, max_model_len: int | None = None, block_size: int = 16, num_gpu_blocks_override: int | None = None, kv_cache_memory_bytes: int | None = None,
+                 gpu_memory_utilization: float = 0.92, max_logprobs: int = 20, logprobs_mode: LogprobsMode = "raw_logprobs", scheduling_policy: str = "fcfs", seed: int = 0, **limits):
         self.folder = find(model)
         config = model_config(read_config(self.folder))
         dtype = _dtype(dtype, config)
         _require_known(limits)
-        fitting = kv_cache_memory_bytes // _bytes_of_a_block(config, kv_cache_dtype if kv_cache_dtype != "auto" else dtype, block_size)
+        choose(device, dtype, kernels, kv_cache_dtype)      # refuses what nobody can compute, before its memory is planned
+        if kv_cache_memory_bytes is None and num_gpu_blocks_override is None:
+            kv_cache_memory_bytes = 1 << 30
+            if device.startswith("cuda"):
+                sizes = SchedulerConfig(num_blocks=1, **limits)
+                kv_cache_memory_bytes = kv_cache_memory(self.folder, config, BYTES.get(dtype, 2), sizes.max_num_batched_tokens, sizes.max_num_seqs,
+                                                        gpu_memory_utilization)
+        fitting = (kv_cache_memory_bytes or 0) // _bytes_of_a_block(config, kv_cache_dtype if kv_cache_dtype != "auto" else dtype, block_size)
         if max_model_len is None:
             max_model_len = min(config["max_position_embeddings"], max(num_gpu_blocks_override or 0, fitting) * block_size)
         limits |= {"block_size": block_size, "max_model_len": max_model_len, "policy": scheduling_policy, "sliding_window": config["sliding_window"]}

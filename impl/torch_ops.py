@@ -9,7 +9,12 @@ from impl.attention import AttentionBatch as Batch, paged_attention, write_kv
 from impl.layers import RMSNorm
 from impl.sampler import Sampler
 
-__all__ = ["Batch", "Sampler", "add_rms_norm", "look_up", "norm_rotate_write", "paged_attention", "rms_norm", "rotary_table", "silu_and_mul"]
+__all__ = ["Batch", "Sampler", "add_rms_norm", "linear", "look_up", "norm_rotate_write", "paged_attention", "rms_norm", "rotary_table", "silu_and_mul"]
+
+
+def linear(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """`x` [rows, inputs] times `weight` [outputs, inputs], transposed."""
+    return functional.linear(x, weight)
 
 
 def rms_norm(x: torch.Tensor, weight: torch.Tensor, eps: float) -> torch.Tensor:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy
 import torch
+from torch.nn import functional
 
 from impl.attention import places
 from impl.layers import RMSNorm
@@ -14,12 +15,13 @@ from impl.triton_sampler import Sampler
 from impl.upload import ALIGNED, upload
 from kernels import rms_norm as norms
 from kernels.decode_attention import Plan, decode_attention, make_plan
+from kernels.gemv import gemv
 from kernels.prefill_attention import prefill_attention
 from kernels.qk_norm_rope_cache import qk_norm_rope_cache
 from kernels.rms_norm import rms_norm
 from kernels.silu_and_mul import silu_and_mul
 
-__all__ = ["Batch", "Sampler", "add_rms_norm", "look_up", "norm_rotate_write", "paged_attention", "rms_norm", "rotary_table", "silu_and_mul"]
+__all__ = ["Batch", "Sampler", "add_rms_norm", "linear", "look_up", "norm_rotate_write", "paged_attention", "rms_norm", "rotary_table", "silu_and_mul"]
 
 
 @dataclass(slots=True)
@@ -51,6 +53,11 @@ class Batch:
         prefill_start = (query_start[num_decodes:] - num_decodes).astype(numpy.int32)
         return cls(query_start.tolist(), num_decodes, *upload([
             positions, slots, seq_lens[:num_decodes], tables[:num_decodes], seq_lens[num_decodes:], tables[num_decodes:], prefill_start], device))
+
+
+def linear(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """`x` [rows, inputs] times `weight` [outputs, inputs], transposed. cuBLAS has kernels for many rows, not for one of small numbers."""
+    return gemv(x, weight) if len(x) == 1 and x.element_size() == 2 else functional.linear(x, weight)
 
 
 def add_rms_norm(x: torch.Tensor, residual: torch.Tensor, weight: torch.Tensor, eps: float) -> tuple[torch.Tensor, torch.Tensor]:

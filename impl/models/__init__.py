@@ -30,7 +30,7 @@ def load_model(folder: Path, dtype: str, device: str, ops: ModuleType = torch_op
             module.prepare()
     for module in model.modules():
         if isinstance(module, Linear):
-            module.pack()
+            module.pack(ops)
     return model, config
 
 
