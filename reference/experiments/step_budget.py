@@ -96,9 +96,10 @@ def fill(record: Record, told: dict[str, dict], shape: Shape) -> None:
         row for engine, found in measured for row in host_rows(engine, found)])
     for situation in situations:
         here = [(engine, found) for engine, found in measured if found["situation"] == situation]
-        record.bars(f"The device, {situation}", "ms of a step", [*ALL_KINDS, "idle"], [
-            [engine, [*found["profile"]["kinds"].values(), max(0.0, wall(found) - found["profile"]["busy"])]] for engine, found in here if "profile" in found]
-            + [["the limit", [limits[situation][5], *[0.0] * len(ALL_KINDS)]]])
+        bars = [[engine, [*found["profile"]["kinds"].values(), 0.0, max(0.0, wall(found) - found["profile"]["busy"])]]
+                for engine, found in here if "profile" in found]
+        record.bars(f"The device, {situation}", "ms of a step", [*ALL_KINDS, "what must be read", "idle"],
+                    [*bars, ["the limit", [*[0.0] * len(ALL_KINDS), limits[situation][5] or 0.0, 0.0]]])
         record.bars(f"The host, {situation}", "ms of a step", list(PHASES), [[row[0], [value or 0.0 for value in row[2:]]]
                                                                           for engine, found in here for row in host_rows(engine, found)])
     for engine, found in measured:
