@@ -1,7 +1,7 @@
 """Where does each millisecond of a decode step go, in vLLM and in ours?
 
 Two situations: 256 requests that decode with about 820 tokens each, and one request alone. Each engine runs in a process of its own
-(`step_engines.py`), which times some steps by the clock alone, then as many under the profiler. Beside them stands the limit: the bytes
+(`step_run.py`), which times some steps by the clock alone, then as many under the profiler. Beside them stands the limit: the bytes
 that a step must read, over the speed at which the same device copies. `--tiny` is a rehearsal for a machine without a GPU.
 """
 import json
@@ -59,7 +59,7 @@ def asked_of(name: str, folder: str, size: str, seconds: float) -> dict:
     """What an engine's process left: {"situations": [...], "copy speed": ..., "errors": [...]}. It may fail, and it may be late."""
     results = Path(folder) / f"{name}.jsonl"
     environment = {key: value for key, value in os.environ.items() if key not in QUIET} | AS_IT_COMES | (ON_CPU if DEVICE_NAME == "cpu" else {})
-    command = [sys.executable, "-m", "reference.experiments.step_engines", name, folder, size, str(results)]
+    command = [sys.executable, "-m", "reference.experiments.step_run", name, folder, size, str(results)]
     child = subprocess.Popen(command, env=environment, start_new_session=True, stdout=sys.stderr)
     errors = []
     try:
@@ -88,7 +88,7 @@ def fill(record: Record, told: dict[str, dict], shape: Shape) -> None:
     limits = {found["situation"]: limit(shape, found, speed) for _, found in measured}
     record.table("The least a step can take: each weight and each cached key and value, once, as fast as a copy",
                  ["situation", "requests", "tokens each", "weights GB", "keys and values GB", "ms", "tokens/s"], [[*row] for row in limits.values()])
-    record.table("A step, in milliseconds; all but the first column and the rate from the profile", STEP,
+    record.table("A step, in milliseconds: by the clock, and what the profile says of as many more", STEP,
                  [step_row(engine, found, limits[found["situation"]][5]) for engine, found in measured])
     record.table("Milliseconds of the device in a step, by what the kernels are for", ["engine", "situation", *ALL_KINDS], [
         [engine, found["situation"], *found["profile"]["kinds"].values()] for engine, found in measured if "profile" in found])
@@ -102,6 +102,8 @@ def fill(record: Record, told: dict[str, dict], shape: Shape) -> None:
                     [*bars, ["the limit", [*[0.0] * len(ALL_KINDS), limits[situation][5] or 0.0, 0.0]]])
         record.bars(f"The host, {situation}", "ms of a step", list(PHASES), [[row[0], [value or 0.0 for value in row[2:]]]
                                                                           for engine, found in here for row in host_rows(engine, found)])
+        record.plot(f"The time of each step, {situation}", "step", "ms", list(range(len(here[0][1]["walls"]))), [
+            {"label": engine, "engine": engine.split(",")[0], "values": found["walls"]} for engine, found in here])
     for engine, found in measured:
         if "profile" in found:
             record.table(f"{engine}, {found['situation']}: what took most on the device", ["kernel or copy", "kind", "calls in a step", "ms in a step"],
