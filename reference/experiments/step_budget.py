@@ -60,7 +60,7 @@ def asked_of(name: str, folder: str, size: str, seconds: float) -> dict:
     results = Path(folder) / f"{name}.jsonl"
     environment = {key: value for key, value in os.environ.items() if key not in QUIET} | AS_IT_COMES | (ON_CPU if DEVICE_NAME == "cpu" else {})
     command = [sys.executable, "-m", "reference.experiments.step_run", name, folder, size, str(results)]
-    child = subprocess.Popen(command, env=environment, start_new_session=True, stdout=sys.stderr)
+    child = subprocess.Popen(command, env=environment, start_new_session=True, stdout=2)     # its words are progress
     errors = []
     try:
         if status := child.wait(timeout=max(1.0, seconds)):

@@ -15,8 +15,9 @@ KINDS = {
     "input preparation": ("prepare", "block_table", "slot_mapping", "post_update", "apply_write", "expand_idx", "combine_sampled", "num_sampled"),
     "matrix products": ("gemm", "gemv", "nvjet", "cublas", "splitk", "cutlass", "xmma"),
     "sampling": ("gumbel", "sampl", "temperature", "penal", "topk", "top_k", "topp", "min_p", "argmax", "best_of", "softmax", "sort", "ranks_kernel",
-                 "histogram", "logits", "_draw_from", "_bisect", "_mask"),
+                 "histogram", "logits", "_draw_from"),
 }
+OURS = {"_range", "_histogram", "_gather", "_choose", "_bisect", "_mask"}      # kernels/top_k_top_p.py: words too short to look for in other names
 COPIES = {"gpu_memcpy": "copies", "gpu_memset": "copies"}
 OTHER = "other"
 ALL_KINDS = (*KINDS, "copies", OTHER)
@@ -51,6 +52,8 @@ def kind(event: dict) -> str:
     """What a kernel or a copy is for, by its name."""
     if event["cat"] in COPIES:
         return COPIES[event["cat"]]
+    if event["name"] in OURS:
+        return "sampling"
     name = event["name"].lower()
     return next((kind for kind, words in KINDS.items() if any(word in name for word in words)), OTHER)
 
