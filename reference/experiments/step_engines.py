@@ -28,7 +28,7 @@ class Ours:
         clock.watch(engine.output_processor, "process note_admitted", "process outputs")
         clock.watch(engine.model_runner, "_follow _prepare", "prepare inputs")
         clock.watch(engine.model_runner, "execute", "launch")
-        if engine.worker:
+        if getattr(engine, "worker", None):
             clock.watch(engine.worker, "hand_out", "launch")
             clock.watch(engine_module, "wait", "wait for the worker")
 
