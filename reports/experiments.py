@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from string import Template
 
+from reports import stacked_bars
 from reports.markup import text
 
 HERE = Path(__file__).parent
@@ -54,6 +55,7 @@ def read_record(path: Path) -> dict:
             raise NotARecord(f"{path}: format {record['format']}; this InferLab reads {FORMAT}")
         wrong = [table["title"] for table in record["tables"] if any(len(row) != len(table["columns"]) for row in table["rows"])]
         wrong += [plot["title"] for plot in record["plots"] if any(len(line["values"]) != len(plot["values"]) for line in plot["series"])]
+        wrong += [stack["title"] for stack in record.get("bars", ()) if any(len(values) != len(stack["parts"]) for _, values in stack["rows"])]
     except (ValueError, KeyError, TypeError) as error:
         if isinstance(error, NotARecord):
             raise
@@ -78,6 +80,7 @@ def page(records: list[dict]) -> str:
 
 def _section(record: dict, number: int) -> str:
     figures = "".join(_figure(plot, f"{number}.{index}") for index, plot in enumerate(record["plots"]))
+    figures += "".join(map(stacked_bars.figure, record.get("bars", ())))
     tables = "".join(f'<h3>{text(table["title"])}</h3>{_table(table)}' for table in record["tables"])
     return (f'<section class="experiment" id="{number}"><h2>{text(record["question"])}</h2><p class="machine">{text(_made(record))}</p>'
             f'<div class="plots">{figures}</div>{tables}</section>')

@@ -3,9 +3,10 @@
     {"format": 1, "experiment": "preemption_storm", "device": "", "question": "…", "started": …, "seconds": …, "machine": {…}, "versions": {…},
      "tables": [{"title": "…", "columns": ["pool", …], "rows": [[64, …], …]}],
      "plots": [{"title": "…", "x": "pool [blocks]", "y": "recomputed tokens", "values": [64, …],
-                "series": [{"label": "no cache", "engine": "impl", "values": [0, …]}]}]}
+                "series": [{"label": "no cache", "engine": "impl", "values": [0, …]}]}],
+     "bars": [{"title": "…", "unit": "ms", "parts": ["attention", …], "rows": [["impl", [4.1, …]], …]}]}
 
-Tables hold what was measured, plots show some of it again.
+Tables hold what was measured, plots and stacked bars show some of it again.
 """
 import argparse
 import json
@@ -31,9 +32,10 @@ class Record:
 
     experiment: str
     question: str
-    device: str = ""        # "cpu" or "cuda", where an experiment has a record of each
+    device: str = ""        # "cpu", "cuda" or a GPU's name, where an experiment has a record of each
     tables: list[dict] = field(default_factory=list)
     plots: list[dict] = field(default_factory=list)
+    stacks: list[dict] = field(default_factory=list)
     began: float = field(default_factory=perf_counter)
     started: str = field(default_factory=lambda: datetime.now().astimezone().isoformat(timespec="seconds"))
 
@@ -49,13 +51,20 @@ class Record:
             raise ValueError(f"plot {title!r}: {short} must have a value for each of the {len(values)} places on the x axis")
         self.plots.append({"title": title, "x": x, "y": y, "values": values, "series": series, "log": log})
 
+    def bars(self, title: str, unit: str, parts: list[str], rows: list[list]) -> None:
+        """Add stacked bars: a row is a label and one value per part."""
+        wrong = [label for label, values in rows if len(values) != len(parts)]
+        if wrong:
+            raise ValueError(f"bars {title!r}: {wrong} must have a value for each of the {len(parts)} parts")
+        self.stacks.append({"title": title, "unit": unit, "parts": parts, "rows": rows})
+
     def write(self, folder: Path) -> Path:
         """Write it as `folder/experiment-NAME.json` or `-NAME-DEVICE.json`, over an earlier one."""
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"experiment-{self.experiment}{self.device and f'-{self.device}'}.json"
         told = {"format": FORMAT, "experiment": self.experiment, "device": self.device, "question": self.question, "started": self.started,
                 "seconds": round(perf_counter() - self.began, 1), "machine": machine(), "versions": versions(),
-                "tables": self.tables, "plots": self.plots}
+                "tables": self.tables, "plots": self.plots} | ({"bars": self.stacks} if self.stacks else {})
         path.write_text(json.dumps(told, indent=1) + "\n", encoding="ascii")
         print(f"\nrecord: {os.path.relpath(path)}   (python -m reports.experiments makes the page)")
         return path

@@ -51,6 +51,20 @@ def test_hostile_words_are_shown_and_do_nothing(tmp_path, page):
     assert hostile in page.locator("h2").text_content() and page.locator("canvas").count() == 1
 
 
+def test_stacked_bars_are_as_long_as_their_numbers(tmp_path, page):
+    record = Record("budget", "Where does it go?", "cpu")
+    record.bars("A step", "ms", ["attention", "never", "idle"], [["impl <b>", [3.0, 0.0, 1.0]], ["vllm", [1.2, 0.0, 0.8]]])
+    path = tmp_path / "page.html"
+    path.write_text(page_of([read_record(record.write(tmp_path))]), encoding="utf-8")
+    page.goto(path.as_uri())
+    assert page.locator(".legend.parts span").all_text_contents() == ["attention", "idle"], "a part that is nowhere needs no colour"
+    assert page.locator(".whole").all_inner_texts() == ["impl <b>\n4", "vllm\n2"]
+    bars = [[segment.bounding_box()["width"] for segment in bar.locator("span").all()] for bar in page.locator(".bar").all()]
+    whole = page.locator(".bar").first.bounding_box()["width"]
+    assert [[round(width / whole, 2) for width in bar] for bar in bars] == [[0.75, 0.25], [0.3, 0.2]]
+    assert page.locator(".bar").first.get_attribute("aria-label") == "impl <b>: 4 ms, of which attention 3, idle 1"
+
+
 @pytest.mark.parametrize("damage, words", [
     (lambda told: told | {"format": 2}, "format 2; this InferLab reads 1"), (lambda told: [], "other files"), (lambda told: {"format": 1}, "'tables'"),
     (lambda told: told | {"tables": [told["tables"][0] | {"columns": ["pool"]}]}, r"missing in \['Costs'\]"),
@@ -68,6 +82,20 @@ def test_a_plot_with_a_value_too_few_is_refused_before_it_is_kept():
     with pytest.raises(ValueError, match="must have a value for each of the 2 places"):
         record.plot("Steps", "pool", "steps", [1, 2], [{"label": "short", "engine": "impl", "values": [1]}])
     assert record.plots == []
+
+
+def test_bars_with_a_value_too_few_are_refused_by_who_writes_and_who_reads(tmp_path):
+    record = Record("budget", "Where?")
+    with pytest.raises(ValueError, match=r"\['short'\] must have a value for each of the 2 parts"):
+        record.bars("A step", "ms", ["busy", "idle"], [["whole", [1, 2]], ["short", [1]]])
+    assert record.stacks == []
+    record.bars("A step", "ms", ["busy", "idle"], [["whole", [1, 2]]])
+    path = record.write(tmp_path)
+    told = json.loads(path.read_text())
+    told["bars"][0]["rows"][0][1].pop()
+    path.write_text(json.dumps(told))
+    with pytest.raises(NotARecord, match=r"missing in \['A step'\]"):
+        read_record(path)
 
 
 def test_numbers_as_a_person_reads_them():
