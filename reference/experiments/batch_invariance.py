@@ -4,8 +4,8 @@ Sixteen prompts, greedily, 1, 2, 4, 8 or 16 at a time: alone is the first, and t
 behind a logprob are the same ones, taken in another order or by another kernel, so nothing but rounding can move them. Compared
 is what lies before the first token that differs: after it the texts are no longer the same. The same command works on a GPU.
 """
+import functools
 import lzma
-from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -26,13 +26,17 @@ APART = MAX_TOKENS + 8      # steps from one group of prompts to the next: the p
 COLUMNS = ("requests in a step", "largest difference", "requests changed", "earliest token")
 
 
-def asked(model: str, dtype: str, at_a_time: int, num_prompts: int = NUM_PROMPTS) -> Prompts:
+@functools.cache
+def corpus() -> str:
+    return lzma.decompress((Path(reference.checkpoint.__file__).parent / "corpus.txt.xz").read_bytes()).decode()
+
+
+def asked(model: str | None, dtype: str, at_a_time: int, num_prompts: int = NUM_PROMPTS) -> Prompts:
     """The prompts: beginnings of 40 to 190 characters out of the corpus. The limits are the same however many come at a time: so is the engine."""
-    corpus = lzma.decompress((Path(reference.checkpoint.__file__).parent / "corpus.txt.xz").read_bytes()).decode()
     some = prompts(model, dtype=dtype, max_num_seqs=NUM_PROMPTS, enable_prefix_caching=False)
     for number in range(num_prompts):
-        start = (number + 1) * EVERY % (len(corpus) - 200)
-        some = some.ask(str(number), corpus[start:start + 40 + 10 * number], arrives=number // at_a_time * APART,
+        start = (number + 1) * EVERY % (len(corpus()) - 200)
+        some = some.ask(str(number), corpus()[start:start + 40 + 10 * number], arrives=number // at_a_time * APART,
                         max_tokens=MAX_TOKENS, logprobs=2, ignore_eos=True)
     return some
 
@@ -40,7 +44,7 @@ def asked(model: str, dtype: str, at_a_time: int, num_prompts: int = NUM_PROMPTS
 def said(some: Prompts, engine: str) -> Generation:
     """What an engine makes of the prompts. Raises `RuntimeError` if it does not come to its end."""
     if engine == "impl":
-        run = generate(some, partial(OurGenerator, impl, device=installed_device()), "impl")
+        run = generate(some, functools.partial(OurGenerator, impl, device=installed_device()), "impl")
     else:
         run = vllm_generation(some)
     if run.ended != FINISHED:
