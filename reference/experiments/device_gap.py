@@ -63,7 +63,7 @@ class Meter:
 
 @dataclass
 class Gap:
-    """What a decoding step takes, in milliseconds: all of it, what the device works, and what it waits between two steps. None: not known."""
+    """What a decoding step takes, in milliseconds: all of it, what the device works, and what it waits until the next. None: not known."""
 
     step: float
     busy: float | None = None
@@ -102,14 +102,14 @@ class Engine:
         return spans[EDGE:-EDGE]
 
 
-def median_run(runs: list[list[Span]]) -> list[Span]:
-    """Of several runs the one whose steps are neither the fastest nor the slowest."""
-    return sorted(runs, key=step_of)[len(runs) // 2]
+def fastest(runs: list[list[Span]]) -> list[Span]:
+    """The run with which others on this machine interfered least."""
+    return min(runs, key=step_of)
 
 
 def step_of(spans: list[Span]) -> float:
-    """Milliseconds from one step's begin to the next one's, on average."""
-    return (spans[-1].began - spans[0].began) / (len(spans) - 1) * 1e3
+    """Milliseconds from one step's begin to the next one's: of most steps, as now and then one is interrupted by others."""
+    return median(after.began - before.began for before, after in zip(spans, spans[1:])) * 1e3
 
 
 def gap(engine: Engine, requests: int, tokens: int, spans: list[Span]) -> Gap:
@@ -121,7 +121,7 @@ def gap(engine: Engine, requests: int, tokens: int, spans: list[Span]) -> Gap:
 
 
 def on_the_cpu(spans: list[Span]) -> Gap:
-    return Gap(step=step_of(spans), busy=sum(span.busy for span in spans[:-1]) / (len(spans) - 1) * 1e3,
+    return Gap(step=step_of(spans), busy=median(span.busy for span in spans) * 1e3,
                between=median(after.began - before.ended for before, after in zip(spans, spans[1:])) * 1e3)
 
 

@@ -25,7 +25,7 @@ def both_orders(*plain):
 def test_each_eos_costs_one_token(*runs):
     for plain, run, ends_by_eos in zip(runs[::2], runs[1::2], (0, 3, NUM_REQUESTS), strict=True):
         assert list(run.finish_reasons.values()).count("stop") == ends_by_eos
-        assert cost(plain, run)["in vain"] == ends_by_eos
+        assert cost(plain, run)["tokens in vain"] == ends_by_eos
 
 
 # It saves time, and pays with these.
