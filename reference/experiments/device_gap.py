@@ -158,11 +158,18 @@ def profiled(engine: Engine, requests: int, tokens: int, written: Path) -> tuple
     """A watched run: when its steps were begun, and the events of the profile; microseconds on the clock of the profile."""
     from torch.profiler import ProfilerActivity, profile
     with profile(activities=[ProfilerActivity.CUDA if installed_device() == "cuda" else ProfilerActivity.CPU]) as profiler:
-        since = time() - perf_counter()
+        since = seconds_between_clocks()
         spans = engine.decode(requests, tokens)
     profiler.export_chrome_trace(str(written))
     told = json.loads(written.read_text())
     return [(span.began + since) * 1e6 - told.get("baseTimeNanoseconds", 0) / 1e3 for span in spans], told["traceEvents"]
+
+
+def seconds_between_clocks() -> float:
+    """What to add to `perf_counter` to get the time of day; read several times, as one may be interrupted in between."""
+    read = [(perf_counter(), time(), perf_counter()) for _ in range(20)]
+    before, of_day, after = min(read, key=lambda each: each[2] - each[0])
+    return of_day - (before + after) / 2
 
 
 def _correlation(event: dict) -> int | None:

@@ -69,9 +69,11 @@ def test_what_a_request_says_otherwise_is_no_cost():
 
 
 @pytest.fixture
-def device_gap():
+def device_gap(monkeypatch):
+    """With our engine on the CPU, wherever vLLM computes."""
     pytest.importorskip("torch", reason="a model decodes with torch, and there is none here: 'make setup' installs it")
     from reference.experiments import device_gap
+    monkeypatch.setattr(device_gap, "installed_device", lambda: "cpu")
     return device_gap
 
 

@@ -1,8 +1,9 @@
 """What batch mates change. The whole experiment: `python -m reference.experiments.batch_invariance`."""
 from reference.experiments.batch_invariance import asked, difference
 from spec.bench import claim
+from spec.engine.side_by_side import NOISE, needs_torch
 
-NOISE = 5e-5        # a logprob in float32, summed up in another order
+pytestmark = needs_torch    # the rest of this folder is about decisions, and is asked without
 RUNNER = "v1/worker/gpu_model_runner.py::GPUModelRunner.execute_model"
 
 together, alone = (asked(None, "float32", at_a_time, num_prompts=8) for at_a_time in (8, 1))
