@@ -3,6 +3,7 @@
 A real run of vLLM and of `impl`, eight prompts with chunks and a late arrival, watched by torch.profiler. Each engine leaves
 `timeline-ENGINE.jsonl`, a run file with what was decided in each step and when, and `profile-ENGINE.json.gz`, the kernels;
 `python -m reports.perfetto FILE --profile PROFILE` puts both on one clock, for ui.perfetto.dev. The same command works on a GPU.
+`execute` is the model and the sampler, until the tokens are known.
 """
 import gzip
 import json
@@ -17,6 +18,7 @@ from reference.experiments.record import Record, arguments, engines_here, machin
 from reference.generate import Generation, OurGenerator, generate
 from reference.prompts import Prompts, prompts
 from reference.timeline import timeline
+from reference.vllm_llm import VllmGenerator        # sets the environment of the process up, for our engine too
 from reference.vllm_scheduler import installed_device
 
 PHASES = ("schedule", "execute", "update", "rest")
@@ -35,13 +37,14 @@ def asked(model: str = "qwen3") -> Prompts:
 class Clock:
     """Marks the phases of each step of a generator: for a profiler, and with a clock of its own. Wraps the generator; its doors stay."""
 
-    def __init__(self, generator, scheduler, runner, execute: str):
+    def __init__(self, generator, scheduler, runner, *execute: str):
         from torch.profiler import record_function
         self.generator, self.mark, self.steps = generator, record_function, []
         self.unwrapped: list[tuple] = []
         self._wrap(scheduler, "schedule", "schedule")
         self._wrap(scheduler, "update_from_output", "update")
-        self._wrap(runner, execute, "execute")
+        for method in execute:
+            self._wrap(runner, method, "execute")
 
     def __getattr__(self, name: str):
         return getattr(self.generator, name)
@@ -82,9 +85,8 @@ def build(engine: str, clocks: list[Clock], some: Prompts):
         generator = OurGenerator(impl, some, device=installed_device())
         clock = Clock(generator, generator.engine.scheduler, generator.engine.model_runner, "execute")
     else:
-        from reference.vllm_llm import VllmGenerator
         generator = VllmGenerator(some)
-        clock = Clock(generator, generator.scheduler, generator.engine.engine_core.engine_core.model_executor, "execute_model")
+        clock = Clock(generator, generator.scheduler, generator.engine.engine_core.engine_core.model_executor, "execute_model", "sample_tokens")
     clocks.append(clock)
     return clock
 
@@ -152,14 +154,15 @@ def main() -> None:
     told.out.mkdir(parents=True, exist_ok=True)
     phases, plots, written = [], [], []
     for engine in engines_here():
-        profile_to, run_file = told.out / f"profile-{engine}.json.gz", told.out / f"timeline-{engine}.jsonl"
-        _, unwatched = captured(engine, some, None)
-        run, steps = captured(engine, some, profile_to)
-        write_run_file(run_file, run, steps)
-        phases += [[engine, *shares(unwatched)], [f"{engine}, under the profiler", *shares(steps)]]
-        plots.append({"label": "milliseconds of a step", "engine": engine, "values": [(step["time"][1] - step["time"][0]) * 1e3 for step in unwatched]})
-        record.table(f"{engine}: what took most", ["operator or kernel", "calls", "milliseconds"], busiest(events_of(profile_to)))
-        written.append(f"python -m reports.perfetto {os.path.relpath(run_file)} --profile {os.path.relpath(profile_to)}")
+        with record.part(engine):
+            profile_to, run_file = told.out / f"profile-{engine}.json.gz", told.out / f"timeline-{engine}.jsonl"
+            _, unwatched = captured(engine, some, None)
+            run, steps = captured(engine, some, profile_to)
+            write_run_file(run_file, run, steps)
+            phases += [[engine, *shares(unwatched)], [f"{engine}, under the profiler", *shares(steps)]]
+            plots.append({"label": "milliseconds of a step", "engine": engine, "values": [(step["time"][1] - step["time"][0]) * 1e3 for step in unwatched]})
+            record.table(f"{engine}: what took most", ["operator or kernel", "calls", "milliseconds"], busiest(events_of(profile_to)))
+            written.append(f"python -m reports.perfetto {os.path.relpath(run_file)} --profile {os.path.relpath(profile_to)}")
     record.table("Where a step's time went", ["engine", "ms per step", *PHASES], phases)
     if len({len(line["values"]) for line in plots}) == 1:
         record.plot("The time of each step, without the profiler", "step", "ms", list(range(len(plots[0]["values"]))), plots)

@@ -13,6 +13,9 @@ import json
 import os
 import platform
 import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import metadata
@@ -36,6 +39,7 @@ class Record:
     tables: list[dict] = field(default_factory=list)
     plots: list[dict] = field(default_factory=list)
     stacks: list[dict] = field(default_factory=list)
+    failed: list[list] = field(default_factory=list)        # parts that came to nothing, each with its error
     began: float = field(default_factory=perf_counter)
     started: str = field(default_factory=lambda: datetime.now().astimezone().isoformat(timespec="seconds"))
 
@@ -58,16 +62,29 @@ class Record:
             raise ValueError(f"bars {title!r}: {wrong} must have a value for each of the {len(parts)} parts")
         self.stacks.append({"title": title, "unit": unit, "parts": parts, "rows": rows})
 
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """A part that may fail without taking the others along: its error goes into the record. For machines one is not at twice."""
+        progress(name)
+        try:
+            yield
+        except Exception as error:
+            traceback.print_exc()
+            self.failed.append([name, f"{type(error).__name__}: {error}"])
+
     def write(self, folder: Path) -> Path:
         """Write it as `folder/experiment-NAME.json` or `-NAME-DEVICE.json`, over an earlier one."""
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"experiment-{self.experiment}{self.device and f'-{self.device}'}.json"
         told = {"format": FORMAT, "experiment": self.experiment, "device": self.device, "question": self.question, "started": self.started,
                 "seconds": round(perf_counter() - self.began, 1), "machine": machine(), "versions": versions(),
-                "tables": self.tables, "plots": self.plots} | ({"bars": self.stacks} if self.stacks else {})
+                "tables": self.tables + self._failures(), "plots": self.plots} | ({"bars": self.stacks} if self.stacks else {})
         path.write_text(json.dumps(told, indent=1) + "\n", encoding="ascii")
         print(f"\nrecord: {os.path.relpath(path)}   (python -m reports.experiments makes the page)")
         return path
+
+    def _failures(self) -> list[dict]:
+        return [{"title": "What failed", "columns": ["part", "error"], "rows": self.failed}] if self.failed else []
 
 
 def arguments(name: str, description: str) -> argparse.ArgumentParser:

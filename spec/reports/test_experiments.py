@@ -98,6 +98,19 @@ def test_bars_with_a_value_too_few_are_refused_by_who_writes_and_who_reads(tmp_p
         read_record(path)
 
 
+def test_a_part_that_fails_is_named_and_the_rest_is_kept(tmp_path, capsys):
+    record = Record("storm", "What?")
+    with record.part("the first"):
+        record.table("Costs", ["pool"], [[16]])
+    with record.part("the second"):
+        raise ValueError("no such device")
+    with record.part("the third"):
+        record.table("Gains", ["pool"], [[64]])
+    assert [(table["title"], table["rows"]) for table in read_record(record.write(tmp_path))["tables"]] == [
+        ("Costs", [[16]]), ("Gains", [[64]]), ("What failed", [["the second", "ValueError: no such device"]])]
+    assert "in test_a_part_that_fails" in capsys.readouterr().err
+
+
 def test_numbers_as_a_person_reads_them():
     assert [shown(value) for value in (None, 12345, 0.31941, 65504.0, "yes", 0)] == ["—", "12,345", "0.3194", "65,504", "yes", "0"]
 
