@@ -81,7 +81,8 @@ class Engine:
     def __init__(self, name: str, model: Path, overlapped: bool, **limits):
         if name == "impl":
             self.engine = impl.LLM(str(model), device=installed_device(), async_scheduling=overlapped, **limits).engine
-            self.meter, self.params = Meter(self.engine.model_runner, "scheduled", "execute"), impl.SamplingParams
+            runner = self.engine.model_runner
+            self.meter, self.params = Meter(runner, "scheduled", "hand_out" if hasattr(runner, "hand_out") else "execute"), impl.SamplingParams
         else:
             self.engine = vllm_engine(model, overlapped, **limits)
             worker = self.engine.engine_core.engine_core.model_executor.driver_worker

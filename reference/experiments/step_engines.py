@@ -17,7 +17,6 @@ class Ours:
     """`impl`, by the doors of its engine. `asynchronous`: the next step is decided while this one is computed."""
 
     def __init__(self, folder: str, size: str, clock: Clock, asynchronous: bool):
-        from impl import engine as engine_module
         from impl.llm import LLM
         from impl.sampling_params import SamplingParams
         self.params = SamplingParams
@@ -26,11 +25,14 @@ class Ours:
         clock.watch(engine.scheduler, "schedule", "schedule")
         clock.watch(engine.scheduler, "update_from_output", "update_from_output")
         clock.watch(engine.output_processor, "process note_admitted", "process outputs")
+        if hasattr(engine.model_runner, "hand_out"):    # on a GPU
+            clock.watch(engine.model_runner.states, "follow", "prepare inputs")
+            clock.watch(engine.model_runner, "hand_out", "launch")
+            return
         clock.watch(engine.model_runner, "_follow _prepare", "prepare inputs")
         clock.watch(engine.model_runner, "execute", "launch")
-        if getattr(engine, "worker", None):
+        if asynchronous:
             clock.watch(engine.worker, "hand_out", "launch")
-            clock.watch(engine_module, "wait", "wait for the worker")
 
     def add(self, request_id: str, prompt: list[int], temperature: float, max_tokens: int) -> None:
         self.engine.add_request(request_id, prompt, self.params(temperature=temperature, max_tokens=max_tokens, ignore_eos=True))

@@ -12,7 +12,7 @@ WINDOW = "profiled steps"       # the mark around the steps that count
 KINDS = {
     "norms, positions, cache, activation": ("rms_norm", "rmsnorm", "rsqrt", "rotary", "rope_", "reshape_and_cache", "write_cache", "silu", "act_and_mul"),
     "attention": ("flash", "attention", "fmha", "reduce_segments", "_attend", "_merge", "_plan"),
-    "input preparation": ("prepare", "block_table", "slot_mapping", "post_update", "apply_write", "expand_idx", "combine_sampled", "num_sampled"),
+    "input preparation": ("prepare", "decode_inputs", "block_table", "slot_mapping", "post_update", "apply_write", "expand_idx", "combine_sampled", "num_sampled"),
     "matrix products": ("gemm", "gemv", "nvjet", "cublas", "splitk", "cutlass", "xmma"),
     "sampling": ("gumbel", "sampl", "temperature", "penal", "topk", "top_k", "topp", "min_p", "argmax", "best_of", "softmax", "sort", "ranks_kernel",
                  "histogram", "logits", "_draw_from"),
