@@ -20,12 +20,14 @@ from reference.workload import EOS, Workload, workload
 NUM_REQUESTS = 8
 SEATS = [1, 2, 4, 8]
 ORDERS = {False: "one by one", True: "overlapped"}
+COLUMNS = ("ms of a step", "device works, ms", "waits between two, ms", "idle", "tokens/s")
 LIMITS = {"block_size": 32, "num_gpu_blocks_override": 257, "max_model_len": 256, "max_num_seqs": 64, "max_num_batched_tokens": 2048}
 EAGER = {"enforce_eager": True}
 GRAPHS = {"compilation_config": {"mode": 0, "cudagraph_mode": "FULL_DECODE_ONLY", "cudagraph_capture_sizes": [1, 8, 64]}}
 ENGINES = {"cpu": {"impl": {}, "vllm": EAGER}, "cuda": {"impl": {}, "vllm": GRAPHS, "vllm, eager": EAGER}}
-# By device and model: how many decode at once, tokens of each, and rounds, of which the fastest counts. The tiny model's times say little on a GPU.
-CASES = {"cpu": {"tiny": ([1, 8, 32], 60, 15), "70M": ([8], 30, 7)}, "cuda": {"0.6B": ([1, 8, 64], 40, 3), "tiny": ([8], 40, 3)}}
+# By device and model: how many decode at once, tokens of each, and rounds, of which the fastest counts: a short one may find a quiet
+# moment of the machine. The tiny model's times say little on a GPU.
+CASES = {"cpu": {"tiny": ([1, 8, 32], 30, 40), "70M": ([8], 20, 12)}, "cuda": {"0.6B": ([1, 8, 64], 40, 3), "tiny": ([8], 40, 3)}}
 SHAPES = {"70M": (Shape(num_hidden_layers=4, vocab_size=8192, max_position_embeddings=1024), "float32"), "0.6B": (Shape(), "bfloat16")}
 
 
@@ -73,7 +75,7 @@ def tell_costs(record: Record, engines: list[str]) -> None:
     for title, asked in (("one by one", short), ("overlapped", overlapped(short))):
         for engine, run in runs(asked, engines).items():
             record.table(f"A prompt of 4 tokens whose third token is EOS, {title}, {engine}",
-                         ["step", "positions computed", "tokens known", "of them placeholders", "tokens told"], placeholders(run, "a"))
+                         ["step", "positions computed", "tokens known", "placeholders computed", "tokens told"], placeholders(run, "a"))
 
 
 def _costs(asked: Workload, engines: list[str]) -> dict[str, dict[str, int]]:
@@ -83,7 +85,8 @@ def _costs(asked: Workload, engines: list[str]) -> dict[str, dict[str, int]]:
 
 def _tell(record: Record, title: str, knob: str, engines: list[str], seen: dict[int, dict[str, dict[str, int]]], shown: str) -> None:
     columns = list(seen[SEATS[0]][engines[0]])
-    record.table(title, [f"{knob}, engine", *columns], [[f"{place}, {engine}", *costs[engine].values()] for place, costs in seen.items() for engine in engines])
+    record.table(title, [f"{knob}, engine", *columns], [
+        [f"{place}, {engine}", *costs[engine].values()] for place, costs in seen.items() for engine in engines])
     record.plot(f"{title}: {shown}", knob, shown, list(seen), [
         {"label": shown, "engine": engine, "values": [costs[engine][shown] for costs in seen.values()]} for engine in engines])
 
@@ -96,12 +99,14 @@ def tell_gaps(record: Record, name: str, model: Path, dtype: str, engines: dict[
             if perf_counter() > until:
                 raise TimeoutError("not begun: the time was over (see --seconds)")
             measure(record, found, engine, model, LIMITS | {"dtype": dtype} | more, name)
-    record.table(f"{name}, {dtype}: a step in which all decode", ["engine, requests, steps", "ms of a step", "device works, ms", "waits between two, ms", "idle", "tokens/s"], [
-        [f"{engine}, {size}, {ORDERS[order]}", seen.step, seen.busy, seen.between, seen.idle, size / seen.step * 1e3] for (engine, size, order), seen in found.items()])
+    record.table(f"{name}, {dtype}: a step in which all decode", ["engine, requests, steps", *COLUMNS], [
+        [f"{engine}, {size}, {ORDERS[order]}", seen.step, seen.busy, seen.between, seen.idle, size / seen.step * 1e3]
+        for (engine, size, order), seen in found.items()])
     if len(sizes) > 1:
         record.plot(f"{name}: the device has nothing to do", "requests that decode", "share of the time", sizes, [
-            {"label": ORDERS[order] + (", eager" if "eager" in engine else ""), "engine": engine.partition(",")[0], "values": [(told := found.get((engine, size, order))) and told.idle for size in sizes]}
-            for engine, order in product(engines, ORDERS) if (engine, sizes[0], order) in found], log=True)
+            {"label": ORDERS[order] + (", eager" if "eager" in engine else ""), "engine": engine.partition(",")[0],
+             "values": [found[engine, size, order].idle if (engine, size, order) in found else None for size in sizes]}
+            for engine, order in product(engines, ORDERS)], log=True)
 
 
 def measure(record: Record, found: dict, engine: str, model: Path, limits: dict, name: str) -> None:
@@ -110,12 +115,12 @@ def measure(record: Record, found: dict, engine: str, model: Path, limits: dict,
     sizes, tokens, rounds = CASES[installed_device()][name]
     engines = {order: Engine(engine.partition(",")[0], model, order, **limits) for order in ORDERS}
     for size in sizes:
-        runs: dict[bool, list] = {order: [] for order in ORDERS}
+        taken: dict[bool, list] = {order: [] for order in ORDERS}
         for number, order in product(range(rounds + 1), ORDERS):
             progress(f"{name}, {engine}: {size} requests, round {number} of {rounds}")
-            runs[order].append(engines[order].decode(size, tokens))
+            taken[order].append(engines[order].decode(size, tokens))
         for order in ORDERS:
-            spans = fastest(runs[order][1:])
+            spans = fastest(taken[order][1:])
             found[engine, size, order] = Gap(step_of(spans))
             with record.part(f"{name}, {engine}, {size} requests, {ORDERS[order]}: the device's work"):
                 found[engine, size, order] = gap(engines[order], size, tokens, spans)

@@ -9,8 +9,9 @@ from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from time import perf_counter, time
 
 import impl
@@ -108,9 +109,15 @@ def fastest(runs: list[list[Span]]) -> list[Span]:
     return min(runs, key=step_of)
 
 
+def undisturbed(spans: list[Span]) -> list[tuple[Span, Span]]:
+    """Each step with the next one, without the quarter that took longest: others on this machine interrupt a step now and then."""
+    pairs = sorted(pairwise(spans), key=lambda pair: pair[1].began - pair[0].began)
+    return pairs[:max(1, len(pairs) * 3 // 4)]
+
+
 def step_of(spans: list[Span]) -> float:
-    """Milliseconds from one step's begin to the next one's: of most steps, as now and then one is interrupted by others."""
-    return median(after.began - before.began for before, after in zip(spans, spans[1:])) * 1e3
+    """Milliseconds from one step's begin to the next one's."""
+    return mean(after.began - before.began for before, after in undisturbed(spans)) * 1e3
 
 
 def gap(engine: Engine, requests: int, tokens: int, spans: list[Span]) -> Gap:
@@ -122,8 +129,8 @@ def gap(engine: Engine, requests: int, tokens: int, spans: list[Span]) -> Gap:
 
 
 def on_the_cpu(spans: list[Span]) -> Gap:
-    return Gap(step=step_of(spans), busy=median(span.busy for span in spans) * 1e3,
-               between=median(after.began - before.ended for before, after in zip(spans, spans[1:])) * 1e3)
+    return Gap(step=step_of(spans), busy=mean(before.busy for before, _ in undisturbed(spans)) * 1e3,
+               between=mean(after.began - before.ended for before, after in undisturbed(spans)) * 1e3)
 
 
 def on_a_gpu(spans: list[Span], steps: list[float], events: list[dict]) -> Gap:
