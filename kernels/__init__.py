@@ -26,3 +26,13 @@ if "TRITON_INTERPRET" not in os.environ and not has_gpu():
     TOO_LATE = "triton" in sys.modules
     if not TOO_LATE:
         os.environ["TRITON_INTERPRET"] = "1"
+
+
+def _is_hopper() -> bool:
+    """Whether the first GPU is of compute capability 9.0 or later. Asks as `has_gpu` does."""
+    library, device, major, minor = ctypes.CDLL("libnvidia-ml.so.1"), ctypes.c_void_p(), ctypes.c_int(), ctypes.c_int()
+    return (library.nvmlInit_v2() == 0 and library.nvmlDeviceGetHandleByIndex_v2(0, ctypes.byref(device)) == 0
+            and library.nvmlDeviceGetCudaComputeCapability(device, ctypes.byref(major), ctypes.byref(minor)) == 0 and major.value >= 9)
+
+
+HOPPER = os.environ.get("TRITON_INTERPRET") != "1" and has_gpu() and _is_hopper()

@@ -21,6 +21,8 @@ import torch
 import triton
 import triton.language as tl
 
+from kernels.dependent_launch import EARLY, await_the_kernel_before
+
 # What a program looks at in one go, in tokens, and how; by the bytes of a number of the queries, and of the cache. Several stages because
 # each tile takes two steps, its block ids and then its keys and values. Float32 has no tensor cores, and its products need more registers.
 TILES = {(2, 2): {"TILE": 64, "num_warps": 4, "num_stages": 4}, (2, 1): {"TILE": 128, "num_warps": 4, "num_stages": 5},
@@ -28,7 +30,6 @@ TILES = {(2, 2): {"TILE": 64, "num_warps": 4, "num_stages": 4}, (2, 1): {"TILE":
 GRAIN = 64              # tokens: items are multiples, but for the last of a request
 SHORTEST_SHARE = 256    # tokens: below, merging costs more than the parallel work brings
 PROGRAMS_PER_SM = 3     # as many as run at once, so that all begin and end together
-MANY = 64       # requests, from which on hardly one is cut, and a program asks for all heads whether there is something to merge
 
 
 def decode_attention_twin(queries, key_cache, value_cache, block_tables, seq_lens, scale=None, k_scale=None, v_scale=None) -> torch.Tensor:
@@ -74,13 +75,14 @@ def make_plan(seq_lens: torch.Tensor, num_kv_heads: int, programs_per_sm: int = 
     items = torch.empty((max(num_requests, 1) + programs, 4), dtype=torch.int32, device=seq_lens.device)
     first = torch.empty(num_requests + 1, dtype=torch.int32, device=seq_lens.device)
     begin = torch.empty(programs + 1, dtype=torch.int32, device=seq_lens.device)
-    _plan[(len(items),)](seq_lens, items, first, begin, num_requests, programs, SHORTEST_SHARE // GRAIN, GRAIN, triton.next_power_of_2(num_requests + 1))
+    _plan[(len(items),)](seq_lens, items, first, begin, num_requests, programs, SHORTEST_SHARE // GRAIN, GRAIN, triton.next_power_of_2(num_requests + 1), **EARLY)
     return Plan(items, first, begin)
 
 
 @triton.jit
 def _plan(seq_lens, items, first, begin, num_requests, num_shares, SHORTEST: tl.constexpr, GRAIN: tl.constexpr, REQUESTS: tl.constexpr):
     """A program an item, which finds out by itself whose it is: sums over all requests cost less than talking. In grains."""
+    await_the_kernel_before()
     item = tl.program_id(0)
     request = tl.arange(0, REQUESTS)
     length = tl.load(seq_lens + request, mask=request < num_requests, other=0)
@@ -134,10 +136,9 @@ def decode_attention(queries: torch.Tensor, key_cache: torch.Tensor, value_cache
         queries, key_cache, value_cache, block_tables, plan.items, plan.begin, out, partial, states, k_scale, v_scale, scale,
         *queries.stride()[:2], *key_cache.stride()[:3], *value_cache.stride()[:3], block_tables.stride(0), *out.stride()[:2],
         GROUP=num_heads // num_kv_heads, ROWS=max(16, triton.next_power_of_2(num_heads // num_kv_heads)), D=head_dim, PADDED_D=padded_dim,
-        BLOCK_SIZE=key_cache.shape[1], **(tiles or TILES[queries.element_size(), key_cache.element_size()]))
-    together = num_heads if num_requests >= MANY else 1
-    _merge[(num_requests, num_heads // together)](partial, states, plan.first, out, k_scale, scale, *out.stride()[:2], num_heads,
-                                                  HEADS=together, D=head_dim, PADDED_D=padded_dim, SPLITS=32, num_warps=1)
+        BLOCK_SIZE=key_cache.shape[1], **(tiles or TILES[queries.element_size(), key_cache.element_size()]), **EARLY)
+    _merge[(num_requests, num_heads)](partial, states, plan.first, out, k_scale, scale, *out.stride()[:2], num_heads,
+                                      D=head_dim, PADDED_D=padded_dim, SPLITS=32, num_warps=1, **EARLY)
     return out
 
 
@@ -172,6 +173,7 @@ def _attend(queries, key_cache, value_cache, block_tables, items, begin, out, pa
             q_row, q_head, k_block, k_token, k_head, v_block, v_token, v_head, table_row, out_row, out_head,
             GROUP: tl.constexpr, ROWS: tl.constexpr, D: tl.constexpr, PADDED_D: tl.constexpr, BLOCK_SIZE: tl.constexpr, TILE: tl.constexpr):
     """One share for one KV head: item by item, an online softmax over its tokens, a tile at a time."""
+    await_the_kernel_before()
     kv_head, program = tl.program_id(0), tl.program_id(1)
     row, column = tl.arange(0, ROWS), tl.arange(0, PADDED_D)
     head = kv_head * GROUP + row
@@ -222,33 +224,32 @@ def _attend(queries, key_cache, value_cache, block_tables, items, begin, out, pa
 
 
 @triton.jit
-def _merge(partial, states, first, out, k_scale, scale, out_row, out_head, num_heads, HEADS: tl.constexpr, D: tl.constexpr, PADDED_D: tl.constexpr,
-           SPLITS: tl.constexpr):
-    """Weigh the partial results of one request by what their weights add up to, for some of its heads."""
-    request = tl.program_id(0)
+def _merge(partial, states, first, out, k_scale, scale, out_row, out_head, num_heads, D: tl.constexpr, PADDED_D: tl.constexpr, SPLITS: tl.constexpr):
+    """Weigh the partial results of one request and head by what their weights add up to."""
+    await_the_kernel_before()
+    request, head = tl.program_id(0), tl.program_id(1)
     start, stop = tl.load(first + request), tl.load(first + request + 1)
     if stop - start == 1:
         return      # is in `out` already
     if k_scale is not None:
         scale *= tl.load(k_scale)
     column = tl.arange(0, PADDED_D)
-    for head in tl.range(tl.program_id(1) * HEADS, (tl.program_id(1) + 1) * HEADS):
-        highest = float("-inf")
-        total = 0.0
-        acc = tl.zeros([PADDED_D], tl.float32)
-        for begin in tl.range(start, stop, SPLITS):
-            item = begin + tl.arange(0, SPLITS)
-            place = item.to(tl.int64) * num_heads + head
-            its_highest = tl.load(states + place * 2, mask=item < stop, other=float("-inf"))
-            new_highest = tl.maximum(highest, tl.max(its_highest, 0))
-            weight = tl.exp2((its_highest - new_highest) * scale) * tl.load(states + place * 2 + 1, mask=item < stop, other=0.0)
-            shrink = tl.exp2((highest - new_highest) * scale)
-            part = tl.load(partial + place[:, None] * D + column[None, :], mask=(item < stop)[:, None] & (column < D)[None, :], other=0.0)
-            acc = acc * shrink + tl.sum(part * weight[:, None], 0)
-            total = total * shrink + tl.sum(weight, 0)
-            highest = new_highest
-        result = acc / tl.maximum(total, 1e-30)     # of nothing: 0
-        tl.store(out + request.to(tl.int64) * out_row + head * out_head + column, result.to(out.dtype.element_ty), mask=column < D)
+    highest = float("-inf")
+    total = 0.0
+    acc = tl.zeros([PADDED_D], tl.float32)
+    for begin in tl.range(start, stop, SPLITS):
+        item = begin + tl.arange(0, SPLITS)
+        place = item.to(tl.int64) * num_heads + head
+        its_highest = tl.load(states + place * 2, mask=item < stop, other=float("-inf"))
+        new_highest = tl.maximum(highest, tl.max(its_highest, 0))
+        weight = tl.exp2((its_highest - new_highest) * scale) * tl.load(states + place * 2 + 1, mask=item < stop, other=0.0)
+        shrink = tl.exp2((highest - new_highest) * scale)
+        part = tl.load(partial + place[:, None] * D + column[None, :], mask=(item < stop)[:, None] & (column < D)[None, :], other=0.0)
+        acc = acc * shrink + tl.sum(part * weight[:, None], 0)
+        total = total * shrink + tl.sum(weight, 0)
+        highest = new_highest
+    result = acc / tl.maximum(total, 1e-30)     # of nothing: 0
+    tl.store(out + request.to(tl.int64) * out_row + head * out_head + column, result.to(out.dtype.element_ty), mask=column < D)
 
 
 @cache

@@ -11,6 +11,8 @@ import torch
 import triton
 import triton.language as tl
 
+from kernels.dependent_launch import EARLY, await_the_kernel_before
+
 CHUNK = 256     # entries of a block table that a program copies
 
 
@@ -33,6 +35,7 @@ def decode_inputs_twin(tokens: torch.Tensor, rows: torch.Tensor, seq_lens: torch
 
 @triton.jit(do_not_specialize=["num_blocks"])
 def _decode_inputs(tokens, rows, seq_lens, newest, tables, token_ids, positions, slots, block_tables, num_blocks, BLOCK_SIZE: tl.constexpr, CHUNK: tl.constexpr):
+    await_the_kernel_before()
     request, chunk = tl.program_id(0), tl.program_id(1)
     row, length = tl.load(rows + request).to(tl.int64), tl.load(seq_lens + request)
     table = tables + row * num_blocks
@@ -67,7 +70,7 @@ def decode_inputs(tokens: torch.Tensor, rows: torch.Tensor, seq_lens: torch.Tens
     block_tables = torch.empty((num_requests, num_blocks), dtype=torch.int32, device=rows.device)
     if num_requests:
         _decode_inputs[(num_requests, triton.cdiv(num_blocks, CHUNK))](tokens, rows, seq_lens, newest, tables, token_ids, positions, slots, block_tables,
-                                                                       num_blocks, BLOCK_SIZE=block_size, CHUNK=CHUNK, num_warps=4)
+                                                                       num_blocks, BLOCK_SIZE=block_size, CHUNK=CHUNK, num_warps=4, **EARLY)
     return token_ids, positions, slots, block_tables
 
 

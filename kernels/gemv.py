@@ -14,6 +14,8 @@ import torch
 import triton
 import triton.language as tl
 
+from kernels.dependent_launch import EARLY, await_the_kernel_before
+
 OUTPUTS = 4     # rows of the weight that a program takes
 LONGEST = 4096  # of its columns that it holds at a time
 
@@ -32,8 +34,10 @@ def _gemv(x, weight, out, num_outputs, SIZE: tl.constexpr, OUTPUTS: tl.constexpr
     total = tl.zeros([OUTPUTS], tl.float32)
     for start in tl.static_range(0, SIZE, TILE):
         column = start + tl.arange(0, TILE)
-        part = tl.load(x + column, mask=column < SIZE, other=0.0).to(tl.float32)
         w = tl.load(weight + column[None, :], mask=inside[:, None] & (column < SIZE)[None, :], other=0.0).to(tl.float32)
+        if start == 0:
+            await_the_kernel_before()   # it makes x; the weight has been there all along
+        part = tl.load(x + column, mask=column < SIZE, other=0.0).to(tl.float32)
         total += tl.sum(w * part[None, :], axis=1)
     tl.store(out + output, total.to(out.dtype.element_ty), mask=inside)
 
@@ -50,7 +54,7 @@ def gemv(x: torch.Tensor, weight: torch.Tensor, *, outputs: int = OUTPUTS, num_w
     if num_outputs:
         tile = min(triton.next_power_of_2(size), LONGEST)
         _gemv[(triton.cdiv(num_outputs, outputs),)](x, weight, out, num_outputs, SIZE=size, OUTPUTS=outputs, TILE=tile,
-                                                    num_warps=num_warps or (4 if tile <= 1024 else 8))
+                                                    num_warps=num_warps or (4 if tile <= 1024 else 8), **EARLY)
     return out
 
 

@@ -11,6 +11,8 @@ import torch
 import triton
 import triton.language as tl
 
+from kernels.dependent_launch import EARLY, await_the_kernel_before
+
 CHUNK = 4096    # logits a program looks at: a row of 152k is 38 programs
 
 
@@ -50,6 +52,7 @@ def _best_of_chunk(logits, best, row_stride, vocab_size, CHUNK: tl.constexpr):
 @triton.jit
 def best_of_row(best, out, num_chunks, CHUNKS: tl.constexpr):
     """From `order_key`s [rows, chunks], each the best of its chunk, to token ids [rows]."""
+    await_the_kernel_before()
     row, chunk = tl.program_id(0).to(tl.int64), tl.arange(0, CHUNKS)
     key = tl.load(best + row * num_chunks + chunk, mask=chunk < num_chunks, other=-0x7FFFFFFFFFFFFFFF)
     tl.store(out + row, 0xFFFFFFFF - (tl.max(key) & 0xFFFFFFFF))
@@ -68,7 +71,7 @@ def greedy(logits: torch.Tensor, *, chunk: int = CHUNK, num_warps: int = 4) -> t
     out = torch.empty(rows, dtype=torch.int64, device=logits.device)
     if rows:
         _best_of_chunk[(rows, num_chunks)](logits, best, logits.stride(0), vocab_size, CHUNK=chunk, num_warps=num_warps)
-        best_of_row[(rows,)](best, out, num_chunks, CHUNKS=triton.next_power_of_2(num_chunks), num_warps=1)
+        best_of_row[(rows,)](best, out, num_chunks, CHUNKS=triton.next_power_of_2(num_chunks), num_warps=1, **EARLY)
     return out
 
 

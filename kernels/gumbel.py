@@ -16,6 +16,7 @@ import triton
 import triton.language as tl
 
 from kernels.greedy import best_of_row, check_logits, order_key
+from kernels.dependent_launch import EARLY, await_the_kernel_before
 
 CHUNK = 1024    # logits a program looks at
 
@@ -98,6 +99,7 @@ def _noise(bits):
 
 @triton.jit
 def _draw_from_chunk(logits, temperatures, seeds, positions, best, row_stride, vocab_size, CHUNK: tl.constexpr):
+    await_the_kernel_before()
     row, chunk = tl.program_id(0).to(tl.int64), tl.program_id(1)
     token_id = chunk * CHUNK + tl.arange(0, CHUNK)
     inside = token_id < vocab_size
@@ -124,8 +126,8 @@ def gumbel(logits: torch.Tensor, temperature: torch.Tensor, seeds: torch.Tensor,
     out = torch.empty(rows, dtype=torch.int64, device=logits.device)
     if rows:
         _draw_from_chunk[(rows, num_chunks)](logits, temperature, seeds, positions, best, logits.stride(0), vocab_size,
-                                             CHUNK=chunk, num_warps=num_warps)
-        best_of_row[(rows,)](best, out, num_chunks, CHUNKS=triton.next_power_of_2(num_chunks), num_warps=1)
+                                             CHUNK=chunk, num_warps=num_warps, **EARLY)
+        best_of_row[(rows,)](best, out, num_chunks, CHUNKS=triton.next_power_of_2(num_chunks), num_warps=1, **EARLY)
     return out
 
 

@@ -13,6 +13,7 @@ import triton.language as tl
 from kernels.cache_write import as_stored, check_cache, write_cache_twin
 from kernels.rms_norm import rms_norm_twin
 from kernels.rope import angles_of, check_positions, heads_of, rope_twin, tile_of, turned
+from kernels.dependent_launch import EARLY, await_the_kernel_before
 
 
 def qk_norm_rope_cache_twin(qkv: torch.Tensor, q_weight: torch.Tensor | None, k_weight: torch.Tensor | None, eps: float, positions: torch.Tensor,
@@ -45,6 +46,7 @@ def qk_norm_rope_cache_kernel(qkv, q_weight, k_weight, eps, positions, cos_sin, 
                               kc_stride_block, kc_stride_offset, kc_stride_head, vc_stride_block, vc_stride_offset, vc_stride_head,
                               BLOCK_SIZE: tl.constexpr, NUM_HEADS: tl.constexpr, NUM_KV_HEADS: tl.constexpr, HALF: tl.constexpr,
                               HEADS: tl.constexpr, KV_HEADS: tl.constexpr, COLUMNS: tl.constexpr):
+    await_the_kernel_before()
     token = tl.program_id(0).to(tl.int64)
     position, slot = tl.load(positions + token), tl.load(slot_mapping + token)
     q_at, q_mask = heads_of(token, qkv_stride, 2 * HALF, NUM_HEADS, HALF, HEADS, COLUMNS)
@@ -108,7 +110,7 @@ def qk_norm_rope_cache(qkv: torch.Tensor, q_weight: torch.Tensor | None, k_weigh
         qk_norm_rope_cache_kernel[(tokens,)](
             qkv, q_weight, k_weight, eps, positions, cos_sin, out, key_cache, value_cache, slot_mapping, k_scale, v_scale,
             qkv.stride(0), cos_sin.stride(0), *out.stride()[:2], *key_cache.stride()[:3], *value_cache.stride()[:3],
-            BLOCK_SIZE=key_cache.shape[1], **tile_of(num_heads, num_kv_heads, head_dim, num_warps))
+            BLOCK_SIZE=key_cache.shape[1], **tile_of(num_heads, num_kv_heads, head_dim, num_warps), **EARLY)
     return out
 
 

@@ -12,6 +12,8 @@ import torch
 import triton
 import triton.language as tl
 
+from kernels.dependent_launch import EARLY, await_the_kernel_before
+
 LONGEST = 65536     # numbers in a row: more do not fit into one program's registers
 
 
@@ -56,6 +58,7 @@ def normed(x, weight, eps, size):
 @triton.jit(do_not_specialize=["num_rows"])   # or it would be compiled anew for 1, and for multiples of 16
 def rms_norm_kernel(x, weight, out, num_rows, x_stride, x_inner_stride, out_stride, out_inner_stride, size, eps,
                     INNER: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+    await_the_kernel_before()
     rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     columns = tl.arange(0, COLUMNS)
     mask = (rows < num_rows)[:, None] & (columns < size)[None, :]
@@ -69,6 +72,7 @@ def rms_norm_kernel(x, weight, out, num_rows, x_stride, x_inner_stride, out_stri
 @triton.jit(do_not_specialize=["num_rows"])
 def add_rms_norm_kernel(x, residual, weight, num_rows, x_stride, x_inner_stride, residual_stride, residual_inner_stride, size, eps,
                         INNER: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr):
+    await_the_kernel_before()
     rows = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
     columns = tl.arange(0, COLUMNS)
     mask = (rows < num_rows)[:, None] & (columns < size)[None, :]
@@ -104,7 +108,7 @@ def rms_norm(x: torch.Tensor, weight: torch.Tensor, eps: float, out: torch.Tenso
         naive_rms_norm_kernel[(num_rows,)](x, weight, out, *strides, eps, SIZE=size, INNER=inner, TILE=1024)
         return out
     tile = _tile(size, rows_per_program, num_warps)
-    rms_norm_kernel[(triton.cdiv(num_rows, tile["ROWS"]),)](x, weight, out, num_rows, *strides, size, eps, INNER=inner, **tile)
+    rms_norm_kernel[(triton.cdiv(num_rows, tile["ROWS"]),)](x, weight, out, num_rows, *strides, size, eps, INNER=inner, **tile, **EARLY)
     return out
 
 
@@ -124,7 +128,7 @@ def add_rms_norm(x: torch.Tensor, residual: torch.Tensor, weight: torch.Tensor, 
     num_rows, inner = rows.shape[0] * rows.shape[1], rows.shape[1]
     strides = (rows.stride(0), rows.stride(1), residual_rows.stride(0), residual_rows.stride(1))
     tile = _tile(size, rows_per_program, num_warps)
-    add_rms_norm_kernel[(triton.cdiv(num_rows, tile["ROWS"]),)](x, residual, weight, num_rows, *strides, size, eps, INNER=inner, **tile)
+    add_rms_norm_kernel[(triton.cdiv(num_rows, tile["ROWS"]),)](x, residual, weight, num_rows, *strides, size, eps, INNER=inner, **tile, **EARLY)
 
 
 def bytes_min(rows: int, size: int, dtype: torch.dtype, residual: bool = False) -> int:

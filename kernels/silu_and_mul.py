@@ -11,6 +11,8 @@ import torch
 import triton
 import triton.language as tl
 
+from kernels.dependent_launch import EARLY, await_the_kernel_before
+
 
 def silu_and_mul_twin(x: torch.Tensor) -> torch.Tensor:
     """What `silu_and_mul` computes, by torch."""
@@ -20,6 +22,7 @@ def silu_and_mul_twin(x: torch.Tensor) -> torch.Tensor:
 
 @triton.jit
 def silu_and_mul_kernel(x, out, size, x_stride, out_stride, COLUMNS: tl.constexpr):
+    await_the_kernel_before()
     programs_per_row = tl.cdiv(size, COLUMNS)
     row = (tl.program_id(0) // programs_per_row).to(tl.int64)
     columns = tl.program_id(0) % programs_per_row * COLUMNS + tl.arange(0, COLUMNS)
@@ -47,7 +50,7 @@ def silu_and_mul(x: torch.Tensor, out: torch.Tensor | None = None, *, columns_pe
     if out.numel() == 0:
         return out
     silu_and_mul_kernel[(num_rows * triton.cdiv(size, columns_per_program),)](x, out, size, x.stride(0), out.stride(0), COLUMNS=columns_per_program,
-                                                                              num_warps=num_warps)
+                                                                              num_warps=num_warps, **EARLY)
     return out
 
 
