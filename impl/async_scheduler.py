@@ -7,7 +7,7 @@ So the device need not wait for the scheduler. But a decision is taken without t
 newest token of each request: a placeholder stands for it.
 """
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 from impl.config import SchedulerConfig
 from impl.errors import StepsInFlightError
@@ -48,7 +48,7 @@ class AsyncScheduler(Scheduler):
         self.in_flight.append(awaiting)
         return output
 
-    def update_from_output(self, output: SchedulerOutput, sampled: Mapping[str, Iterable[int]]) -> list[EngineCoreOutput]:
+    def update_from_output(self, output: SchedulerOutput, sampled: Mapping[str, Sequence[int]]) -> list[EngineCoreOutput]:
         """Take in the tokens of the oldest step in flight.
 
         Raises `StepsInFlightError` if there is none.
@@ -79,7 +79,7 @@ class AsyncScheduler(Scheduler):
         """A request preempted meanwhile gets the token that was in flight; only a reset takes it back."""
         return True
 
-    def _append_output(self, request: Request, token_ids: Iterable[int]) -> tuple[list[int], bool]:
+    def _append_output(self, request: Request, token_ids: Sequence[int]) -> tuple[tuple[int, ...], bool]:
         was_running = request.status is RequestStatus.RUNNING
         new_token_ids, has_stopped = super()._append_output(request, token_ids)
         if was_running:

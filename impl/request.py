@@ -78,13 +78,13 @@ class Request:
 
         Mirrors `v1/core/sched/utils.py::check_stop`.
         """
-        params, token_id = self.sampling_params, self.token_ids[-1]
+        params, token_id, num_tokens = self.sampling_params, self.token_ids[-1], len(self.token_ids)
         if token_id == params.eos_token_id and not params.ignore_eos:
             self.status = RequestStatus.FINISHED_STOPPED
         elif token_id in params.stop_token_ids:
             self.status = RequestStatus.FINISHED_STOPPED
             self.stop_reason = token_id
-        elif len(self.token_ids) >= max_model_len or self.num_output_tokens >= self.max_tokens:
+        elif num_tokens >= max_model_len or num_tokens - self.num_prompt_tokens >= self.max_tokens:
             self.status = RequestStatus.FINISHED_LENGTH_CAPPED
         else:
             return False
