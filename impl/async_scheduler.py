@@ -69,7 +69,7 @@ class AsyncScheduler(Scheduler):
 
     def _num_missing_tokens(self, request: Request) -> int:
         """None, if the token in flight is the last one: by `max_tokens` or `max_model_len` this is known before it comes."""
-        num_tokens = request.num_tokens + request.num_output_placeholders
+        num_tokens = len(request.token_ids) + request.num_output_placeholders
         last = min(request.num_prompt_tokens + request.max_tokens, self.config.max_model_len)
         if request.num_output_placeholders and num_tokens >= last:
             return 0

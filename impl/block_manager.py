@@ -119,7 +119,8 @@ class BlockManager:
         self.pool.touch(computed_blocks)
         self.block_tables[request.request_id] = list(computed_blocks)
         self.num_cached_blocks[request.request_id] = len(computed_blocks)
-        self._extend(request, num_new_blocks, num_tokens)
+        self._append_blocks(request, num_new_blocks)
+        self.cache_blocks(request, num_tokens)
         return None
 
     def allocate_slots(self, request: Request, num_new_tokens: int) -> list[Block] | NotEnoughBlocks:
@@ -129,22 +130,29 @@ class BlockManager:
         why there is not enough room.
         """
         num_tokens = request.num_computed_tokens + num_new_tokens
-        # It may hold more than that: the blocks of drafts that were rejected stay.
         needed = self._blocks_for_slots(num_tokens) - len(self.block_tables[request.request_id])
-        if needed > 0 and needed > self.pool.num_free_blocks:
-            return NotEnoughBlocks(needed, self.pool.num_free_blocks)
-        return self._extend(request, needed, num_tokens)
+        new_blocks = []
+        if needed > 0:      # it may hold more than that: the blocks of drafts that were rejected stay
+            if needed > self.pool.num_free_blocks:
+                return NotEnoughBlocks(needed, self.pool.num_free_blocks)
+            new_blocks = self._append_blocks(request, needed)
+        self.cache_blocks(request, num_tokens)
+        return new_blocks
 
     def cache_blocks(self, request: Request, num_tokens: int) -> None:
         """Put the blocks that its first `num_tokens` tokens fill into the prefix cache.
 
-        A token that is not known yet has no hash, so its block has to wait.
+        They are cached when they are scheduled, before they are computed: the model
+        runs a step's requests together, so one admitted in the same step can already
+        share them. A token that is not known yet has no hash, so its block has to wait.
         """
-        if self.enable_caching and num_tokens // self.block_size > self.num_cached_blocks[request.request_id]:
+        num_cached = self.num_cached_blocks[request.request_id]
+        if self.enable_caching and num_tokens // self.block_size > num_cached:
             request.extend_block_hashes(self.block_size)
-            num_cached, num_full = self.num_cached_blocks[request.request_id], min(num_tokens, request.num_tokens) // self.block_size
-            for block, block_hash in zip(self.block_tables[request.request_id][num_cached:num_full], request.block_hashes[num_cached:num_full]):
-                self.pool.cache(block, block_hash)
+            num_full = min(num_tokens, request.num_tokens) // self.block_size
+            table = self.block_tables[request.request_id]
+            for index in range(num_cached, num_full):
+                self.pool.cache(table[index], request.block_hashes[index])
             self.num_cached_blocks[request.request_id] = num_full
 
     def block_ids(self, request_id: str) -> tuple[int, ...]:
@@ -175,16 +183,7 @@ class BlockManager:
         num_slots = num_tokens + self.num_lookahead_tokens
         return self._blocks_for(num_slots if num_slots < self.max_model_len else self.max_model_len)
 
-    def _extend(self, request: Request, num_new_blocks: int, num_tokens: int) -> list[Block]:
-        """Add blocks to the block table and cache those that `num_tokens` tokens fill.
-
-        They are cached when they are scheduled, before they are computed: the model
-        runs a step's requests together, so one admitted in the same step can already
-        share them.
-        """
-        new_blocks = []
-        if num_new_blocks > 0:
-            new_blocks = self.pool.get_new_blocks(num_new_blocks)
-            self.block_tables[request.request_id] += new_blocks
-        self.cache_blocks(request, num_tokens)
+    def _append_blocks(self, request: Request, num_blocks: int) -> list[Block]:
+        new_blocks = self.pool.get_new_blocks(num_blocks)
+        self.block_tables[request.request_id] += new_blocks
         return new_blocks

@@ -71,7 +71,8 @@ class HybridBlockManager(BlockManager):
 
         for group, hit in zip(self.groups, hits):   # all hits are held before a new block could evict one
             group.admit(request.request_id, hit)
-        self._extend(request, num_columns - len(computed_blocks), num_tokens)
+        self._append_blocks(request, num_columns - len(computed_blocks))
+        self.cache_blocks(request, num_tokens)
         return None
 
     def allocate_slots(self, request: Request, num_new_tokens: int) -> list[Sequence[Block]] | NotEnoughBlocks:
@@ -83,7 +84,9 @@ class HybridBlockManager(BlockManager):
         needed = num_new_columns * len(self.groups)
         if needed > self.pool.num_free_blocks:
             return NotEnoughBlocks(needed, self.pool.num_free_blocks)
-        return self._extend(request, num_new_columns, num_tokens)
+        new_blocks = self._append_blocks(request, num_new_columns)
+        self.cache_blocks(request, num_tokens)
+        return new_blocks
 
     def block_ids(self, request_id: str) -> tuple:
         return self.ids(list(zip(*[group.block_tables[request_id] for group in self.groups])))
@@ -108,12 +111,11 @@ class HybridBlockManager(BlockManager):
             for group in self.groups:
                 group.cache_full_blocks(request, min(num_tokens, request.num_tokens) // self.block_size)
 
-    def _extend(self, request: Request, num_new_columns: int, num_tokens: int) -> list[Sequence[Block]]:
-        """As `BlockManager._extend`: each group takes its blocks in turn, then each caches what is full."""
-        rows = [self.pool.get_new_blocks(num_new_columns) for _ in self.groups]
+    def _append_blocks(self, request: Request, num_columns: int) -> list[Sequence[Block]]:
+        """As columns; each group takes its blocks in turn."""
+        rows = [self.pool.get_new_blocks(num_columns) for _ in self.groups]
         for group, row in zip(self.groups, rows):
             group.block_tables[request.request_id] += row
-        self.cache_blocks(request, num_tokens)
         return list(zip(*rows))
 
 

@@ -67,8 +67,7 @@ class Request:
 
     def extend_block_hashes(self, block_size: int) -> None:
         """Hash every block that has become full since the last call."""
-        if len(self.token_ids) >= (len(self.block_hashes) + 1) * block_size:
-            extend_hash_chain(self.block_hashes, self.token_ids, block_size, self.cache_salt)
+        extend_hash_chain(self.block_hashes, self.token_ids, block_size, self.cache_salt)
 
     def check_stop(self, max_model_len: int) -> bool:
         """Whether the token just appended ends the request; sets `status` and `stop_reason`.

@@ -125,8 +125,8 @@ class Scheduler:
         """
         outputs, anybody_stopped = [], False
         for scheduled in output.scheduled:
-            request = self.requests.get(scheduled.request_id)
-            token_ids = sampled.get(scheduled.request_id)
+            request_id = scheduled.request_id
+            request, token_ids = self.requests.get(request_id), sampled.get(request_id)
             if not token_ids or request is None or not self._takes_output(request):
                 continue
             if scheduled.spec_token_ids:
@@ -136,7 +136,7 @@ class Scheduler:
             if has_stopped:
                 anybody_stopped, finish_reason = True, request.status.value
                 self._finish(request)
-            outputs.append(EngineCoreOutput(request.request_id, new_token_ids, finish_reason, request.stop_reason))
+            outputs.append(EngineCoreOutput(request_id, new_token_ids, finish_reason, request.stop_reason))
         if anybody_stopped:
             self.running = [request for request in self.running if request.status is RequestStatus.RUNNING]
         return outputs + self._end_failed_grammars()
@@ -156,7 +156,7 @@ class Scheduler:
 
     def _append_output(self, request: Request, token_ids: Sequence[int]) -> tuple[tuple[int, ...], bool]:
         """Append what was sampled, as far as the first token that ends the request; returns that part, and whether it has ended."""
-        num_tokens, has_stopped = request.num_tokens, False
+        num_tokens, has_stopped = len(request.token_ids), False
         for token_id in token_ids:
             request.token_ids.append(token_id)
             has_stopped = request.check_stop(self.config.max_model_len)
@@ -168,13 +168,15 @@ class Scheduler:
         return new_token_ids, has_stopped
 
     def _end_failed_grammars(self) -> list[EngineCoreOutput]:
-        failed, self.admission.failed = self.admission.failed, []
-        ended = [request for request in failed if request.request_id in self.requests]      # nobody has aborted it meanwhile
-        for request in ended:
-            self.waiting.remove(request)
-            request.status = RequestStatus.FINISHED_ERROR
-            self._finish(request)
-        return [EngineCoreOutput(request.request_id, (), request.status.value) for request in ended]
+        outputs = []
+        for request in self.admission.failed:
+            if self.requests.get(request.request_id) is request:    # nobody has aborted it meanwhile
+                self.waiting.remove(request)
+                request.status = RequestStatus.FINISHED_ERROR
+                self._finish(request)
+                outputs.append(EngineCoreOutput(request.request_id, (), request.status.value))
+        self.admission.failed.clear()
+        return outputs
 
     # Parts of a step
 
