@@ -42,6 +42,7 @@ class AsyncScheduler(Scheduler):
         awaiting = {}
         for scheduled in output.scheduled:
             request = self.requests[scheduled.request_id]
+            request.num_in_flight_tokens += scheduled.num_tokens
             if request.num_computed_tokens == request.num_tokens + request.num_output_placeholders:     # to its end, so it samples
                 request.num_output_placeholders += 1
                 awaiting[request.request_id] = request
@@ -56,6 +57,9 @@ class AsyncScheduler(Scheduler):
         if not self.in_flight:
             raise StepsInFlightError("no step is in flight: call schedule first")
         awaiting = self.in_flight.popleft()
+        for scheduled in output.scheduled:
+            if scheduled.request_id in self.requests:
+                self.requests[scheduled.request_id].num_in_flight_tokens -= scheduled.num_tokens
         wanted = {request_id for request_id, request in awaiting.items() if self.requests.get(request_id) is request}
         return super().update_from_output(output, {request_id: tokens for request_id, tokens in sampled.items() if request_id in wanted})
 

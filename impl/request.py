@@ -32,7 +32,7 @@ class Request:
 
     __slots__ = ("request_id", "prompt_token_ids", "sampling_params", "priority", "arrival_time", "cache_salt",
                  "status", "token_ids", "num_prompt_tokens", "num_computed_tokens", "max_tokens", "stop_reason",
-                 "block_hashes", "num_preemptions", "num_output_placeholders", "spec_token_ids", "is_prefill_chunk", "grammar")
+                 "block_hashes", "num_preemptions", "num_output_placeholders", "num_in_flight_tokens", "spec_token_ids", "is_prefill_chunk", "grammar")
 
     def __init__(self, request_id: str, prompt_token_ids: Sequence[int], sampling_params: SamplingParams = SamplingParams(),
                  *, priority: int = 0, arrival_time: float | None = None, cache_salt: str | None = None,
@@ -54,6 +54,7 @@ class Request:
         self.block_hashes: list[bytes] = []       # one per full block
         self.num_preemptions = 0
         self.num_output_placeholders = 0          # tokens that steps in flight will sample (AsyncScheduler)
+        self.num_in_flight_tokens = 0             # tokens that steps in flight compute (AsyncScheduler)
         self.spec_token_ids: tuple[int, ...] = () # drafts for the next step
         self.is_prefill_chunk = False             # its last step left tokens of its own to compute
 

@@ -8,7 +8,7 @@ from impl.config import SchedulerConfig
 from reference.workload import EOS, RequestSpec, Workload, workload
 
 STOP_TOKEN = 7
-# Plain, or with one step in flight, with sliding windows, with grammars to wait for, or with drafts.
+# Plain, or with one step in flight, with sliding windows (some with a step in flight too), with grammars to wait for, or with drafts.
 KINDS = PLAIN, ASYNC, WINDOWS, STRUCTURED, SPECULATIVE = "plain", "async", "windows", "structured", "speculative"
 # In which share of the workloads of a kind something has to happen, or they say nothing.
 MUST_HAPPEN = {PLAIN: {"preemption": 0.30, "cache hit": 0.50, "abort": 0.20, "eviction": 0.30},
@@ -43,7 +43,8 @@ def random_workload(rng: Random, kind: str = PLAIN) -> Workload:
     built = random_actions(rng, built, num_requests, spread + 20)
     if kind == SPECULATIVE:
         built = random_drafts(rng, built)
-    return built.with_config(async_scheduling=True) if kind == ASYNC else built
+    in_flight = kind == ASYNC or kind == WINDOWS and rng.random() < 0.3
+    return built.with_config(async_scheduling=True) if in_flight else built
 
 
 def random_drafts(rng: Random, built: Workload) -> Workload:

@@ -545,6 +545,18 @@ WINDOWS = [
            "sliding_window.py",
            "num_computed_tokens - self.sliding_window + 1)",
            "num_computed_tokens - self.sliding_window + 2)"),
+    Mutant("a-window-ahead-of-the-device",
+           "A block is freed while the step in flight still reads it: what counts as computed is not computed yet, and whoever gets "
+           "the block may write to it first.",
+           "kv_cache_group.py",
+           "request.num_computed_tokens - request.num_in_flight_tokens",
+           "request.num_computed_tokens"),
+    Mutant("the-step-in-flight-holds-nothing",
+           "Admission counts the tokens of one step, though two are under way and neither has given anything back: the room that "
+           "it promises is not there.",
+           "config.py",
+           "num_steps = 2 if self.async_scheduling else 1",
+           "num_steps = 1"),
     Mutant("the-table-moves-up",
            "What has left the window is taken out of the block table, and every position behind it is looked up in the wrong block.",
            "kv_cache_group.py",
