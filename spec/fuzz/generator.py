@@ -43,8 +43,7 @@ def random_workload(rng: Random, kind: str = PLAIN) -> Workload:
     built = random_actions(rng, built, num_requests, spread + 20)
     if kind == SPECULATIVE:
         built = random_drafts(rng, built)
-    in_flight = kind == ASYNC or kind == WINDOWS and rng.random() < 0.3
-    return built.with_config(async_scheduling=True) if in_flight else built
+    return built.with_config(async_scheduling=True) if kind == ASYNC else built
 
 
 def random_drafts(rng: Random, built: Workload) -> Workload:
@@ -100,6 +99,8 @@ def random_windows(rng: Random, built: Workload) -> Workload:
     limits = limits | {"sliding_window": rng.randint(1, longest)}
     if rng.random() < 0.5:
         limits["kv_cache_groups"] = rng.choice(((FULL, WINDOW), (FULL, WINDOW), (WINDOW, FULL), (FULL, WINDOW, WINDOW), (FULL, FULL, WINDOW), (WINDOW, WINDOW)))
+    if rng.random() < 0.3:
+        limits["async_scheduling"] = True
     config = SchedulerConfig(**limits)
     needed = sum(config.max_blocks(kind) for kind in config.kinds)
     return built.with_config(**limits | {"num_blocks": 1 + needed + rng.randint(0, needed)})
