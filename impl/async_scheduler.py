@@ -7,7 +7,7 @@ So the device need not wait for the scheduler. But a decision is taken without t
 newest token of each request: a placeholder stands for it.
 """
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 from impl.config import SchedulerConfig
 from impl.errors import StepsInFlightError
@@ -29,7 +29,8 @@ class AsyncScheduler(Scheduler):
 
     def __init__(self, config: SchedulerConfig):
         super().__init__(config)
-        self.in_flight: deque[dict[str, Request]] = deque()     # for each step, the oldest first: who awaits a token of it
+        # For each step, the oldest first: who was served, and who of them awaits a token. Not ids: an id may be used again meanwhile.
+        self.in_flight: deque[tuple[list[Request], dict[str, Request]]] = deque()
 
     def schedule(self) -> SchedulerOutput:
         """Decide the next step.
@@ -39,37 +40,39 @@ class AsyncScheduler(Scheduler):
         if len(self.in_flight) > 1:
             raise StepsInFlightError("two steps are in flight: call update_from_output with the older one before you schedule a third")
         output = super().schedule()
-        awaiting = {}
-        for scheduled in output.scheduled:
-            request = self.requests[scheduled.request_id]
+        served, awaiting = [self.requests[scheduled.request_id] for scheduled in output.scheduled], {}
+        for request, scheduled in zip(served, output.scheduled):
+            request.num_in_flight_tokens += scheduled.num_tokens
             if request.num_computed_tokens == request.num_tokens + request.num_output_placeholders:     # to its end, so it samples
                 request.num_output_placeholders += 1
                 awaiting[request.request_id] = request
-        self.in_flight.append(awaiting)
+        self.in_flight.append((served, awaiting))
         return output
 
-    def update_from_output(self, output: SchedulerOutput, sampled: Mapping[str, Iterable[int]]) -> list[EngineCoreOutput]:
+    def update_from_output(self, output: SchedulerOutput, sampled: Mapping[str, Sequence[int]]) -> list[EngineCoreOutput]:
         """Take in the tokens of the oldest step in flight.
 
         Raises `StepsInFlightError` if there is none.
         """
         if not self.in_flight:
             raise StepsInFlightError("no step is in flight: call schedule first")
-        awaiting = self.in_flight.popleft()
+        served, awaiting = self.in_flight.popleft()
+        for request, scheduled in zip(served, output.scheduled):
+            request.num_in_flight_tokens -= scheduled.num_tokens
         wanted = {request_id for request_id, request in awaiting.items() if self.requests.get(request_id) is request}
         return super().update_from_output(output, {request_id: tokens for request_id, tokens in sampled.items() if request_id in wanted})
 
     def reset_prefix_cache(self, reset_running_requests: bool = False) -> bool:
         """As in `Scheduler`. What is in flight for the running requests is dropped: they may be resumed before it comes."""
         if reset_running_requests:
-            for awaiting in self.in_flight:
+            for _, awaiting in self.in_flight:
                 for request in self.running:
                     awaiting.pop(request.request_id, None)
         return super().reset_prefix_cache(reset_running_requests)
 
     def _num_missing_tokens(self, request: Request) -> int:
         """None, if the token in flight is the last one: by `max_tokens` or `max_model_len` this is known before it comes."""
-        num_tokens = request.num_tokens + request.num_output_placeholders
+        num_tokens = len(request.token_ids) + request.num_output_placeholders
         last = min(request.num_prompt_tokens + request.max_tokens, self.config.max_model_len)
         if request.num_output_placeholders and num_tokens >= last:
             return 0
@@ -79,7 +82,7 @@ class AsyncScheduler(Scheduler):
         """A request preempted meanwhile gets the token that was in flight; only a reset takes it back."""
         return True
 
-    def _append_output(self, request: Request, token_ids: Iterable[int]) -> tuple[list[int], bool]:
+    def _append_output(self, request: Request, token_ids: Sequence[int]) -> tuple[tuple[int, ...], bool]:
         was_running = request.status is RequestStatus.RUNNING
         new_token_ids, has_stopped = super()._append_output(request, token_ids)
         if was_running:

@@ -3,6 +3,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from impl.block_pool import Block, BlockPool
+from impl.config import SchedulerConfig
 from impl.request import Request
 
 
@@ -13,6 +14,10 @@ class NotEnoughBlocks(NamedTuple):
     free: int
     watermark: int = 0          # kept free on top of what is needed
     whole_prompt: bool = False  # `needed` is for the whole prompt, not for this step alone
+
+    def __str__(self) -> str:
+        return (f"needs {self.needed} blocks{' for its whole prompt' if self.whole_prompt else ''}, {self.free} free"
+                + (f", {self.watermark} of them the watermark" if self.watermark else ""))
 
 
 @dataclass(slots=True)
@@ -49,11 +54,13 @@ class BlockManager:
     `v1/core/single_type_kv_cache_manager.py::FullAttentionManager`.
     """
 
-    def __init__(self, num_blocks: int, block_size: int, enable_caching: bool, watermark: float):
-        self.pool = BlockPool(num_blocks)
-        self.block_size = block_size
-        self.enable_caching = enable_caching
-        self.watermark_blocks = int(watermark * num_blocks)
+    def __init__(self, config: SchedulerConfig):
+        self.pool = BlockPool(config.num_blocks)
+        self.block_size = config.block_size
+        self.max_model_len = config.max_model_len
+        self.num_lookahead_tokens = config.num_lookahead_tokens
+        self.enable_caching = config.enable_prefix_caching
+        self.watermark_blocks = int(config.watermark * config.num_blocks)
         self.block_tables: dict[str, list[Block]] = {}
         self.num_cached_blocks: dict[str, int] = {}     # how much of a table is in the prefix cache
         self.stats = PrefixCacheStats()
@@ -72,6 +79,7 @@ class BlockManager:
         """
         computed: list[Block] = []
         if self.enable_caching and request.sampling_params.reads_prefix_cache:
+            request.extend_block_hashes(self.block_size)
             longest = (request.num_tokens - 1) // self.block_size
             for block_hash in request.block_hashes[:longest]:
                 block = self.pool.get_cached_block(block_hash)
@@ -86,7 +94,7 @@ class BlockManager:
             self.stats.record(request.num_tokens, num_hits, request.num_preemptions > 0)
 
     def admit(self, request: Request, computed_blocks: list[Block], num_new_tokens: int, *,
-              reserve_full_prompt: bool, keep_watermark: bool, num_lookahead_tokens: int = 0) -> NotEnoughBlocks | None:
+              reserve_full_prompt: bool, keep_watermark: bool) -> NotEnoughBlocks | None:
         """Give a waiting request its cached blocks and slots for `num_new_tokens` more.
 
         Returns None, or, with nothing changed, why there is not enough room. With
@@ -103,7 +111,7 @@ class BlockManager:
                 return NotEnoughBlocks(needed, free, watermark, whole_prompt=True)
 
         num_tokens = len(computed_blocks) * self.block_size + num_new_tokens
-        num_new_blocks = self._blocks_for(num_tokens + num_lookahead_tokens) - len(computed_blocks)
+        num_new_blocks = self._blocks_for_slots(num_tokens) - len(computed_blocks)
         needed = num_new_blocks + hits_on_free
         if needed + watermark > free:
             return NotEnoughBlocks(needed, free, watermark)
@@ -111,32 +119,41 @@ class BlockManager:
         self.pool.touch(computed_blocks)
         self.block_tables[request.request_id] = list(computed_blocks)
         self.num_cached_blocks[request.request_id] = len(computed_blocks)
-        self._extend(request, num_new_blocks, num_tokens)
+        self._append_blocks(request, num_new_blocks)
+        self.cache_blocks(request, num_tokens)
         return None
 
-    def allocate_slots(self, request: Request, num_new_tokens: int, num_lookahead_tokens: int = 0) -> list[Block] | NotEnoughBlocks:
-        """Give a running request slots for `num_new_tokens` more tokens, and as many behind them as asked.
+    def allocate_slots(self, request: Request, num_new_tokens: int) -> list[Block] | NotEnoughBlocks:
+        """Give a running request slots for `num_new_tokens` more tokens.
 
         Returns the blocks that were added, often none, or, with nothing changed,
         why there is not enough room.
         """
         num_tokens = request.num_computed_tokens + num_new_tokens
-        # It may hold more than that: the blocks of drafts that were rejected stay.
-        needed = max(self._blocks_for(num_tokens + num_lookahead_tokens) - len(self.block_tables[request.request_id]), 0)
-        if needed and needed > self.pool.num_free_blocks:
-            return NotEnoughBlocks(needed, self.pool.num_free_blocks)
-        return self._extend(request, needed, num_tokens)
+        needed = self._blocks_for_slots(num_tokens) - len(self.block_tables[request.request_id])
+        new_blocks = []
+        if needed > 0:      # it may hold more than that: the blocks of drafts that were rejected stay
+            if needed > self.pool.num_free_blocks:
+                return NotEnoughBlocks(needed, self.pool.num_free_blocks)
+            new_blocks = self._append_blocks(request, needed)
+        self.cache_blocks(request, num_tokens)
+        return new_blocks
 
     def cache_blocks(self, request: Request, num_tokens: int) -> None:
-        """Put the blocks that its first `num_tokens` tokens fill into the prefix cache."""
-        if self.enable_caching:
-            num_full = num_tokens // self.block_size
-            num_cached = self.num_cached_blocks[request.request_id]
-            if num_full > num_cached:
-                table = self.block_tables[request.request_id]
-                for index in range(num_cached, num_full):
-                    self.pool.cache(table[index], request.block_hashes[index])
-                self.num_cached_blocks[request.request_id] = num_full
+        """Put the blocks that its first `num_tokens` tokens fill into the prefix cache.
+
+        They are cached when they are scheduled, before they are computed: the model
+        runs a step's requests together, so one admitted in the same step can already
+        share them. A token that is not known yet has no hash, so its block has to wait.
+        """
+        num_cached = self.num_cached_blocks[request.request_id]
+        if self.enable_caching and num_tokens // self.block_size > num_cached:
+            request.extend_block_hashes(self.block_size)
+            num_full = min(num_tokens, request.num_tokens) // self.block_size
+            table = self.block_tables[request.request_id]
+            for index in range(num_cached, num_full):
+                self.pool.cache(table[index], request.block_hashes[index])
+            self.num_cached_blocks[request.request_id] = num_full
 
     def block_ids(self, request_id: str) -> tuple[int, ...]:
         """The block table of a request."""
@@ -161,14 +178,12 @@ class BlockManager:
     def _blocks_for(self, num_tokens: int) -> int:
         return -(-num_tokens // self.block_size)
 
-    def _extend(self, request: Request, num_new_blocks: int, num_tokens: int) -> list[Block]:
-        """Add blocks to the block table and cache those that `num_tokens` tokens fill.
+    def _blocks_for_slots(self, num_tokens: int) -> int:
+        """Blocks for so many tokens, and for the slots behind them that a proposer wants which keeps keys and values of its own."""
+        num_slots = num_tokens + self.num_lookahead_tokens
+        return self._blocks_for(num_slots if num_slots < self.max_model_len else self.max_model_len)
 
-        They are cached when they are scheduled, before they are computed: the model
-        runs a step's requests together, so one admitted in the same step can already
-        share them. A token that is not known yet has no hash, so its block has to wait.
-        """
-        new_blocks = self.pool.get_new_blocks(num_new_blocks) if num_new_blocks else []
+    def _append_blocks(self, request: Request, num_blocks: int) -> list[Block]:
+        new_blocks = self.pool.get_new_blocks(num_blocks)
         self.block_tables[request.request_id] += new_blocks
-        self.cache_blocks(request, min(num_tokens, request.num_tokens))
         return new_blocks

@@ -88,13 +88,14 @@ class SchedulerConfig:
     def max_blocks(self, kind: str) -> int:
         """Blocks that one request holds at most in a group of this kind.
 
-        In a window: those of the window and of a step's tokens, and one, as a window need
-        not begin where a block does. Mirrors `max_admission_blocks_per_request` of
+        In a window: those of the window and of the tokens of each step under way, and one,
+        as a window need not begin where a block does. Mirrors `max_admission_blocks_per_request` of
         `v1/kv_cache_interface.py::SlidingWindowSpec`.
         """
         if kind == FULL_ATTENTION:
             return -(-self.max_model_len // self.block_size)
-        num_tokens = min(self.sliding_window - 1 + self.max_num_batched_tokens, self.max_model_len)
+        num_steps = 2 if self.async_scheduling else 1
+        num_tokens = min(self.sliding_window - 1 + num_steps * self.max_num_batched_tokens, self.max_model_len)
         return -(-num_tokens // self.block_size) + 1
 
 

@@ -22,7 +22,7 @@ class HybridBlockManager(BlockManager):
     """
 
     def __init__(self, config: SchedulerConfig):
-        super().__init__(config.num_blocks, config.block_size, config.enable_prefix_caching, config.watermark)
+        super().__init__(config)
         full, sliding = FullAttentionSpec(), SlidingWindowSpec(config.sliding_window, config.block_size)
         self.groups = [KVCacheGroup(number, full if kind == FULL_ATTENTION else sliding, self.pool, config.max_blocks(kind))
                        for number, kind in enumerate(config.kinds)]
@@ -38,6 +38,7 @@ class HybridBlockManager(BlockManager):
         """
         if not self.enable_caching or not request.sampling_params.reads_prefix_cache:
             return []
+        request.extend_block_hashes(self.block_size)
         length = (request.num_tokens - 1) // self.block_size
         hits: dict[KVCacheGroup, Sequence[Block]] = {}
         for spec, groups in self.alike.items():
@@ -48,7 +49,7 @@ class HybridBlockManager(BlockManager):
         return list(zip(*[hits[group][:length] for group in self.groups]))
 
     def admit(self, request: Request, computed_blocks: Sequence[Sequence[Block]], num_new_tokens: int, *,
-              reserve_full_prompt: bool, keep_watermark: bool, num_lookahead_tokens: int = 0) -> NotEnoughBlocks | None:
+              reserve_full_prompt: bool, keep_watermark: bool) -> NotEnoughBlocks | None:
         """As `BlockManager.admit`, with the blocks of all groups counted together.
 
         For the whole prompt, no group is asked for more than a request can hold at a time.
@@ -63,26 +64,29 @@ class HybridBlockManager(BlockManager):
                 return NotEnoughBlocks(needed, free, watermark, whole_prompt=True)
 
         num_tokens = len(computed_blocks) * self.block_size + num_new_tokens
-        num_columns = self._blocks_for(num_tokens + num_lookahead_tokens)
+        num_columns = self._blocks_for_slots(num_tokens)
         needed = sum(group.blocks_needed(num_columns, hit) for group, hit in zip(self.groups, hits))
         if needed + watermark > free:
             return NotEnoughBlocks(needed, free, watermark)
 
         for group, hit in zip(self.groups, hits):   # all hits are held before a new block could evict one
             group.admit(request.request_id, hit)
-        self._extend(request, num_columns - len(computed_blocks), num_tokens)
+        self._append_blocks(request, num_columns - len(computed_blocks))
+        self.cache_blocks(request, num_tokens)
         return None
 
-    def allocate_slots(self, request: Request, num_new_tokens: int, num_lookahead_tokens: int = 0) -> list[Sequence[Block]] | NotEnoughBlocks:
+    def allocate_slots(self, request: Request, num_new_tokens: int) -> list[Sequence[Block]] | NotEnoughBlocks:
         """As `BlockManager.allocate_slots`. What has left the window is freed first, even if there is not enough room then."""
         for group in self.groups:
             group.free_skipped_blocks(request)
         num_tokens = request.num_computed_tokens + num_new_tokens
-        num_new_columns = self._blocks_for(num_tokens + num_lookahead_tokens) - len(self.groups[0].block_tables[request.request_id])
+        num_new_columns = self._blocks_for_slots(num_tokens) - len(self.groups[0].block_tables[request.request_id])
         needed = num_new_columns * len(self.groups)
         if needed > self.pool.num_free_blocks:
             return NotEnoughBlocks(needed, self.pool.num_free_blocks)
-        return self._extend(request, num_new_columns, num_tokens)
+        new_blocks = self._append_blocks(request, num_new_columns)
+        self.cache_blocks(request, num_tokens)
+        return new_blocks
 
     def block_ids(self, request_id: str) -> tuple:
         return self.ids(list(zip(*[group.block_tables[request_id] for group in self.groups])))
@@ -101,14 +105,17 @@ class HybridBlockManager(BlockManager):
         for group in self.groups:
             group.free(request.request_id)
 
-    def _extend(self, request: Request, num_new_columns: int, num_tokens: int) -> list[Sequence[Block]]:
-        """As `BlockManager._extend`: each group takes its blocks in turn, then each caches what is full."""
-        rows = [self.pool.get_new_blocks(num_new_columns) for _ in self.groups]
+    def cache_blocks(self, request: Request, num_tokens: int) -> None:
+        if self.enable_caching:
+            request.extend_block_hashes(self.block_size)
+            for group in self.groups:
+                group.cache_full_blocks(request, min(num_tokens, request.num_tokens) // self.block_size)
+
+    def _append_blocks(self, request: Request, num_columns: int) -> list[Sequence[Block]]:
+        """As columns; each group takes its blocks in turn."""
+        rows = [self.pool.get_new_blocks(num_columns) for _ in self.groups]
         for group, row in zip(self.groups, rows):
             group.block_tables[request.request_id] += row
-        if self.enable_caching:
-            for group in self.groups:
-                group.cache_full_blocks(request, num_tokens // self.block_size)
         return list(zip(*rows))
 
 

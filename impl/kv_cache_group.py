@@ -59,10 +59,10 @@ class KVCacheGroup:
     def free_skipped_blocks(self, request: Request) -> None:
         """Free what has left the window, the last of it first; the null block takes its place.
 
-        Mirrors `SingleTypeKVCacheManager.remove_skipped_blocks`.
+        A step in flight still sees what its own tokens see. Mirrors `SingleTypeKVCacheManager.remove_skipped_blocks`.
         """
         table, freed = self.block_tables[request.request_id], []
-        for index in reversed(range(self.spec.num_skipped_blocks(request.num_computed_tokens))):
+        for index in reversed(range(self.spec.num_skipped_blocks(request.num_computed_tokens - request.num_in_flight_tokens))):
             if table[index] is self.pool.null_block:    # so are all before it
                 break
             freed.append(table[index])

@@ -32,7 +32,7 @@ class Request:
 
     __slots__ = ("request_id", "prompt_token_ids", "sampling_params", "priority", "arrival_time", "cache_salt",
                  "status", "token_ids", "num_prompt_tokens", "num_computed_tokens", "max_tokens", "stop_reason",
-                 "block_hashes", "num_preemptions", "num_output_placeholders", "spec_token_ids", "is_prefill_chunk", "grammar")
+                 "block_hashes", "num_preemptions", "num_output_placeholders", "num_in_flight_tokens", "spec_token_ids", "is_prefill_chunk", "grammar")
 
     def __init__(self, request_id: str, prompt_token_ids: Sequence[int], sampling_params: SamplingParams = SamplingParams(),
                  *, priority: int = 0, arrival_time: float | None = None, cache_salt: str | None = None,
@@ -54,6 +54,7 @@ class Request:
         self.block_hashes: list[bytes] = []       # one per full block
         self.num_preemptions = 0
         self.num_output_placeholders = 0          # tokens that steps in flight will sample (AsyncScheduler)
+        self.num_in_flight_tokens = 0             # tokens that steps in flight compute (AsyncScheduler)
         self.spec_token_ids: tuple[int, ...] = () # drafts for the next step
         self.is_prefill_chunk = False             # its last step left tokens of its own to compute
 
@@ -67,8 +68,7 @@ class Request:
 
     def extend_block_hashes(self, block_size: int) -> None:
         """Hash every block that has become full since the last call."""
-        if len(self.token_ids) >= (len(self.block_hashes) + 1) * block_size:
-            extend_hash_chain(self.block_hashes, self.token_ids, block_size, self.cache_salt)
+        extend_hash_chain(self.block_hashes, self.token_ids, block_size, self.cache_salt)
 
     def check_stop(self, max_model_len: int) -> bool:
         """Whether the token just appended ends the request; sets `status` and `stop_reason`.
@@ -78,13 +78,13 @@ class Request:
 
         Mirrors `v1/core/sched/utils.py::check_stop`.
         """
-        params, token_id = self.sampling_params, self.token_ids[-1]
+        params, token_id, num_tokens = self.sampling_params, self.token_ids[-1], len(self.token_ids)
         if token_id == params.eos_token_id and not params.ignore_eos:
             self.status = RequestStatus.FINISHED_STOPPED
         elif token_id in params.stop_token_ids:
             self.status = RequestStatus.FINISHED_STOPPED
             self.stop_reason = token_id
-        elif len(self.token_ids) >= max_model_len or self.num_output_tokens >= self.max_tokens:
+        elif num_tokens >= max_model_len or num_tokens - self.num_prompt_tokens >= self.max_tokens:
             self.status = RequestStatus.FINISHED_LENGTH_CAPPED
         else:
             return False

@@ -44,7 +44,6 @@ class Speculation:
 
     def __init__(self, config: SchedulerConfig):
         self.num_speculative_tokens = config.num_speculative_tokens
-        self.num_lookahead_tokens = config.num_lookahead_tokens
         self.max_model_len = config.max_model_len
         self.stats = SpecDecodingStats(num_draft_tokens_per_pos=[0] * config.num_speculative_tokens,
                                        num_accepted_tokens_per_pos=[0] * config.num_speculative_tokens)
@@ -53,10 +52,6 @@ class Speculation:
         """Tokens and drafts that a running request has yet to compute; the token that comes on top must fit as well."""
         missing = request.num_tokens + len(request.spec_token_ids) - request.num_computed_tokens
         return min(missing, self.max_model_len - request.num_computed_tokens - 1)
-
-    def num_lookahead(self, num_tokens: int) -> int:
-        """Slots behind `num_tokens` for a proposer which keeps keys and values of its own."""
-        return min(self.num_lookahead_tokens, self.max_model_len - num_tokens)
 
     def take_drafts(self, request: Request, num_new_tokens: int) -> tuple[int, ...]:
         """The drafts among the next `num_new_tokens` of a running request. Those that are cut off are forgotten."""

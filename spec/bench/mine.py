@@ -18,6 +18,7 @@ from impl.block_manager import NotEnoughBlocks
 from impl.outputs import NEW, RESUMED, RUNNING, ScheduledRequest, SchedulerOutput
 from impl.request import Request, RequestStatus
 from impl.scheduler import PauseState, Scheduler
+from impl.step import long_prefill_cap
 
 
 def put_in(asked: str) -> str:
@@ -90,11 +91,11 @@ def continuous_batching_step(answer: ModuleType) -> None:
     def schedule(self: Scheduler) -> SchedulerOutput:
         if self.config.policy == "priority" or self.config.num_speculative_tokens or self.pause_state is PauseState.PAUSED_ALL:
             return decide(self)
-        cap = self._long_prefill_cap() or None
+        cap = long_prefill_cap(self.config, len(self.running) + len(self.waiting))
         blocks = _Blocks(self, cap)
         queue = self.waiting._requests
         waiting = deque() if self.pause_state is PauseState.PAUSED_NEW else queue      # nobody to admit
-        step = answer.schedule_step(self.running, waiting, blocks, self.config.max_num_batched_tokens, self.max_active, cap)
+        step = answer.schedule_step(self.running, waiting, blocks, self.config.max_num_batched_tokens, self.admission.max_active, cap)
         if waiting is not queue:
             queue.extendleft(reversed(waiting))     # who was preempted stands in front of the others
         scheduled = [blocks.share(request_id, num_tokens) for request_id, num_tokens in step.scheduled.items()]

@@ -1,7 +1,8 @@
 """How fast our scheduler decides, against vLLM's: `make bench`.
 
-Timed are the calls of the two schedulers themselves. The model is not played: a rehearsal writes down what it answers
-to each step, in the form each engine wants, and the rounds that are timed read it out.
+Timed are the calls of the two schedulers themselves, and the building of requests: vLLM hashes a prompt there, we when it
+is first looked up. The model is not played: a rehearsal writes down what it answers to each step, in the form each engine
+wants, and the rounds that are timed read it out.
 """
 import functools
 import gc
@@ -113,7 +114,6 @@ class Round:
     def __init__(self, engine_class: type, case: tuple[Workload, int, int], feed: list[tuple]):
         lab, warm_up, _ = case
         self.scheduler, self.requests, self.feed = engine_class(lab).scheduler, [], feed[warm_up:]
-        self.add_seconds = 0.0
         gc.collect()
         gc.disable()
         self.play(feed[:warm_up])
@@ -123,25 +123,17 @@ class Round:
         start = perf_counter()
         self.play(self.feed)
         self.step_seconds = (perf_counter() - start) / len(self.feed)
-        self.add_seconds /= len(self.requests)
         gc.enable()
         self.work = [(request.request_id, request.num_computed_tokens, request.num_tokens) for request in self.requests]
         del self.scheduler, self.requests, self.feed
 
-    def add(self, builders: list[functools.partial]) -> None:
-        """Build requests and add them: vLLM hashes a prompt in the first of the two, we in the second."""
-        start = perf_counter()
-        for build in builders:
-            request = build()
-            self.scheduler.add_request(request)
-            self.requests.append(request)
-        self.add_seconds += perf_counter() - start
-
     def play(self, feed: list[tuple]) -> None:
         schedule, update_from_output = self.scheduler.schedule, self.scheduler.update_from_output
         for builders, answer in feed:
-            if builders:
-                self.add(builders)
+            for build in builders:
+                request = build()
+                self.scheduler.add_request(request)
+                self.requests.append(request)
             update_from_output(schedule(), answer)
 
 
@@ -175,13 +167,11 @@ def compare(benchmark, record_property, name: str, case: tuple[Workload, int, in
     for engine, of_engine in zip(("vLLM", "ours"), ([vllm for _, vllm in rounds], [ours for ours, _ in rounds])):
         median, spread = median_and_spread([each.step_seconds for each in of_engine])
         info |= {f"{engine} steps/s": 1 / median, f"{engine} us/request-step": 1e6 * median / requests_per_step,
-                 f"{engine} us/add": 1e6 * statistics.median(each.add_seconds for each in of_engine),
                  f"{engine} spread": spread / median}
         row[f"{engine} steps/s"] = f"{1 / median:,.0f} ({spread / median:.0%})"
     info["ratio"], info["ratio spread"] = median_and_spread([vllm.step_seconds / ours.step_seconds for ours, vllm in rounds])
     row["ratio"] = f"{info['ratio']:.2f} ({info['ratio spread'] / info['ratio']:.0%})"
     row |= {column: f"{info[column]:.2f}" for column in ("vLLM us/request-step", "ours us/request-step")}
-    row |= {column: f"{info[column]:.0f}" for column in ("vLLM us/add", "ours us/add")}
     record_property("scheduler benchmark", row)
     return info["ratio"]
 
@@ -193,14 +183,14 @@ def median_and_spread(values: list[float]) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("size", STEPS)
-def test_decoding_is_at_least_twice_as_fast(benchmark, record_property, size):
+def test_decoding_is_at_least_three_times_as_fast(benchmark, record_property, size):
     ratio = compare(benchmark, record_property, f"{size:,} decoding", decode(size))
-    assert ratio >= 2, f"ours is {ratio:.2f} times as fast as vLLM with {size} requests; profile schedule() and update_from_output()"
+    assert ratio >= 3, f"ours is {ratio:.2f} times as fast as vLLM with {size} requests; profile schedule() and update_from_output()"
 
 
-def test_arrivals_and_prefills_are_at_least_twice_as_fast(benchmark, record_property):
+def test_arrivals_and_prefills_are_at_least_three_times_as_fast(benchmark, record_property):
     ratio = compare(benchmark, record_property, "256 come and go", mixed())
-    assert ratio >= 2, f"ours is {ratio:.2f} times as fast as vLLM; profile add_request() and _schedule_waiting()"
+    assert ratio >= 3, f"ours is {ratio:.2f} times as fast as vLLM; profile Admission and get_computed_blocks()"
 
 
 def test_cost_grows_no_faster_than_the_work(benchmark):

@@ -8,7 +8,7 @@ from impl.config import SchedulerConfig
 from reference.workload import EOS, RequestSpec, Workload, workload
 
 STOP_TOKEN = 7
-# Plain, or with one step in flight, with sliding windows, with grammars to wait for, or with drafts.
+# Plain, or with one step in flight, with sliding windows (some with a step in flight too), with grammars to wait for, or with drafts.
 KINDS = PLAIN, ASYNC, WINDOWS, STRUCTURED, SPECULATIVE = "plain", "async", "windows", "structured", "speculative"
 # In which share of the workloads of a kind something has to happen, or they say nothing.
 MUST_HAPPEN = {PLAIN: {"preemption": 0.30, "cache hit": 0.50, "abort": 0.20, "eviction": 0.30},
@@ -99,6 +99,8 @@ def random_windows(rng: Random, built: Workload) -> Workload:
     limits = limits | {"sliding_window": rng.randint(1, longest)}
     if rng.random() < 0.5:
         limits["kv_cache_groups"] = rng.choice(((FULL, WINDOW), (FULL, WINDOW), (WINDOW, FULL), (FULL, WINDOW, WINDOW), (FULL, FULL, WINDOW), (WINDOW, WINDOW)))
+    if rng.random() < 0.3:
+        limits["async_scheduling"] = True
     config = SchedulerConfig(**limits)
     needed = sum(config.max_blocks(kind) for kind in config.kinds)
     return built.with_config(**limits | {"num_blocks": 1 + needed + rng.randint(0, needed)})

@@ -27,10 +27,13 @@ class Invariants:
         self.kinds = config.get("kv_cache_groups") or (SLIDING_WINDOW,)     # where there is no window, nobody asks
         self.num_groups = len(self.kinds)
         self.tables: dict[str, Tables] = {}
+        self.in_flight: dict[str, int] = {}     # tokens of the step before, where it is still computed when the next is decided
 
     def __call__(self, engine, step: Step) -> None:
         self._check_budget(step)
         self._follow_tables(step)
+        if self.workload.config.get("async_scheduling"):
+            self.in_flight = {share.request_id: share.num_tokens for share in step.scheduled}
         self._check_blocks(step, engine.ref_counts())
 
     def check_run(self, run: Run) -> None:
@@ -58,6 +61,8 @@ class Invariants:
     def _follow_tables(self, step: Step) -> None:
         told = step.scheduled_state.block_tables
         for share in step.scheduled:
+            if share.kind != RUNNING:
+                self.in_flight.pop(share.request_id, None)
             before = self.tables[share.request_id] if share.kind == RUNNING else ((),) * self.num_groups
             added = by_group(share.new_block_ids) if share.new_block_ids else ((),) * self.num_groups
             tables = self.tables[share.request_id] = tuple(old + new for old, new in zip(before, added))
@@ -71,7 +76,7 @@ class Invariants:
 
     def _within_windows(self, share: ScheduledRequest, tables: Tables) -> Tables:
         """The tables with the null block in each place of which a window has left every token."""
-        gone = max(0, share.num_computed_tokens - self.window + 1) // self.block_size
+        gone = max(0, share.num_computed_tokens - self.in_flight.get(share.request_id, 0) - self.window + 1) // self.block_size
         return tuple((NULL,) * gone + table[gone:] if kind == SLIDING_WINDOW else table for kind, table in zip(self.kinds, tables))
 
     def _check_blocks(self, step: Step, ref_counts: list[int]) -> None:

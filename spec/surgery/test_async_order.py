@@ -65,3 +65,16 @@ def test_what_was_sampled_for_an_aborted_request_does_not_reach_the_next_of_its_
     scheduler.add_request(Request("a", range(50, 56), SamplingParams(max_tokens=9)))
     scheduler.schedule()
     assert scheduler.update_from_output(first, {"a": [77]}) == [] and scheduler.requests["a"].token_ids == [*range(50, 56)]
+
+
+def test_what_is_in_flight_for_an_aborted_request_does_not_move_the_window_of_the_next_of_its_name():
+    scheduler = AsyncScheduler(SchedulerConfig(num_blocks=12, block_size=4, max_num_batched_tokens=8, max_num_seqs=8, max_model_len=40,
+                                               sliding_window=4, enable_prefix_caching=False, async_scheduling=True))
+    scheduler.add_request(Request("a", range(20), SamplingParams(max_tokens=9)))
+    first = scheduler.schedule()
+    scheduler.abort("a")
+    scheduler.add_request(Request("a", range(20), SamplingParams(max_tokens=9)))
+    scheduler.schedule()
+    scheduler.update_from_output(first, {})
+    share = scheduler.schedule().scheduled[0]       # its first eight tokens are in flight, and see their first block
+    assert share.num_computed_tokens == 8 and 0 not in scheduler.block_manager.group_tables("a")[0]

@@ -16,12 +16,14 @@ window = workload(num_blocks=10, block_size=4, max_num_batched_tokens=8, max_mod
 
 alone = window.request("a", prompt=20, max_tokens=12)
 alone_without_cache = alone.with_config(enable_prefix_caching=False)
+one_in_flight = alone.with_config(async_scheduling=True)
 two_chunks = window.with_config(max_num_batched_tokens=16, num_blocks=12).request("a", prompt=32, max_tokens=2)
 
 # Five blocks beside the null block, and 52 tokens to hold.
 longer_than_the_pool = window.with_config(num_blocks=6).request("a", prompt=40, max_tokens=12)
 # Nothing but the token budget differs: in one step 16 tokens and the window need seven blocks.
 larger_steps = longer_than_the_pool.with_config(max_num_batched_tokens=16)
+two_steps = longer_than_the_pool.with_config(async_scheduling=True)
 
 # a leaves five cached blocks. b takes the two that were freed first: those of a's first eight tokens.
 head_is_evicted = (window.with_config(num_blocks=7)
@@ -61,6 +63,16 @@ def test_a_block_stays_as_long_as_it_is_seen(*runs):
     for run in runs:
         for step in run.steps[1:]:
             first_seen = step.of("a").num_computed_tokens - 8 + 1
+            for index, block_id in enumerate(table(step, "a")):
+                assert (block_id == 0) == ((index + 1) * 4 <= first_seen), f"step {step.index} holds {table(step, 'a')}"
+
+
+@claim("With a step in flight, a block leaves the window one step later: the tokens in flight may still see it.",
+       on=one_in_flight, about=("out of window", "step in flight"), vllm=SLOTS)
+def test_the_step_in_flight_keeps_its_window(run):
+    for in_flight, step in zip(run.steps, run.steps[1:]):
+        if step.of("a"):
+            first_seen = step.of("a").num_computed_tokens - in_flight.of("a").num_tokens - 8 + 1
             for index, block_id in enumerate(table(step, "a")):
                 assert (block_id == 0) == ((index + 1) * 4 <= first_seen), f"step {step.index} holds {table(step, 'a')}"
 
@@ -129,6 +141,13 @@ def test_admission_wants_the_whole_prompt(run):
 def test_admission_counts_a_step_of_tokens(smaller, larger):
     assert smaller.first_step("a").index == 0
     assert larger.ended == "stalled" and not any(step.scheduled for step in larger.steps)
+
+
+@claim("With one step in flight, admission wants room for the tokens of two steps.",
+       on=(longer_than_the_pool, two_steps), about=("admission", "stall"), vllm=ADMISSION)
+def test_admission_counts_the_step_in_flight(plain, overlapped):
+    assert plain.first_step("a").index == 0
+    assert overlapped.ended == "stalled" and not any(step.scheduled for step in overlapped.steps)
 
 
 @claim("A prefix whose first blocks are evicted is still a hit, with the null block in their places.",

@@ -36,6 +36,11 @@ broken = (workload(num_blocks=12)
           .request("c", prompt=4, max_tokens=4)
           .compiled("b", at=1, error=True))
 
+seen_twice = (workload(num_blocks=12, async_scheduling=True)
+              .request("a", prompt=8, max_tokens=4)
+              .request("b", prompt=8, max_tokens=4, grammar=True)
+              .compiled("b", at=0, error=True))
+
 broken_without_a_seat = (workload(num_blocks=12, max_num_seqs=1)
                          .request("a", prompt=4, max_tokens=5)
                          .request("b", prompt=4, max_tokens=4, grammar=True)
@@ -145,6 +150,13 @@ def test_it_profits_from_those_who_passed(run):
 def test_an_error_ends_one_request(run):
     assert ends(run).get("b") == (1, "error") and {ends(run)[name][1] for name in "ac"} == {"length"}
     assert len(run.steps[-1].updated_state.free_blocks) == 11
+
+
+@claim("With one step in flight, two steps see that a grammar cannot be compiled, and its request ends once.",
+       on=seen_twice, about=("error end", "step in flight"), vllm=UPDATE)
+def test_an_error_seen_twice_ends_one_request(run):
+    ends = [(step.index, output.finish_reason) for step in run.steps for output in step.outputs if output.request_id == "b"]
+    assert ends == [(1, "error")], f"b ended {ends}"
 
 
 @claim("A grammar that cannot be compiled ends its request in the very next step.",
