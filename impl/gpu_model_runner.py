@@ -1,7 +1,7 @@
 """The model runner on a GPU: it hands a step to the device and does not wait for what comes of it.
 
 The device does things in the order in which they are handed out, so the next step can be handed out at once: it finds the
-newest tokens where the one before leaves them (`request_states.py`). Steps in which all requests decode are CUDA graphs;
+newest tokens where the one before leaves them (`gpu_request_states.py`). Steps in which all requests decode are CUDA graphs;
 the others are launched kernel by kernel, which their many tokens hide. Mirrors `v1/worker/gpu/model_runner.py::GPUModelRunner`.
 """
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from impl.cuda_graphs import CudaGraphs
 from impl.model_runner import ModelRunner
 from impl.outputs import ScheduledRequest, SchedulerOutput
 from impl.request import Request
-from impl.request_states import RequestStates
+from impl.gpu_request_states import RequestStates
 from impl.sampler import BROKEN, Sampled
 from impl.triton_ops import Batch
 from impl.upload import upload

@@ -52,7 +52,7 @@ class Sampler(sampler.Sampler):
     def draw(self, logits: torch.Tensor, sampling: dict[str, torch.Tensor], rows: torch.Tensor, positions: torch.Tensor, thinned: bool) -> torch.Tensor:
         """What `__call__` chooses for requests that ask for nothing it does not know, left on the device: int64 [requests], -1 where none can be chosen.
 
-        `sampling`, `rows`: how each samples, see `request_states.py`. `positions`: of the last token there is. `thinned`: some want not all tokens.
+        `sampling`, `rows`: how each samples, see `gpu_request_states.py`. `positions`: of the last token there is. `thinned`: some want not all tokens.
         """
         temperature = sampling["temperature"][rows]
         if thinned:

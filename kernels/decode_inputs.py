@@ -27,7 +27,7 @@ def decode_inputs_twin(tokens: torch.Tensor, rows: torch.Tensor, seq_lens: torch
             slots[request] = -1
             continue
         positions[request] = length - 1
-        slots[request] = tables[row, (length - 1) // block_size] * block_size + (length - 1) % block_size
+        slots[request] = int(tables[row, (length - 1) // block_size]) * block_size + (length - 1) % block_size
         used = -(-length // block_size)
         block_tables[request, :used] = tables[row, :used]
     return token_ids, positions, slots, block_tables

@@ -108,6 +108,12 @@ INPUTS_AND_OUTPUTS = [
 MODEL = [
     Concept("model runner", "impl/model_runner.py::ModelRunner", "v1/worker/gpu_model_runner.py::GPUModelRunner",
             also=("v1/worker/gpu_input_batch.py::InputBatch",)),
+    Concept("model runner on a GPU", "impl/gpu_model_runner.py::GPUModelRunner", "v1/worker/gpu/model_runner.py::GPUModelRunner",
+            also=("v1/worker/gpu/async_utils.py::AsyncOutput", "v1/worker/gpu/input_batch.py::InputBatch")),
+    Concept("CUDA graphs", "impl/cuda_graphs.py::CudaGraphs", "v1/worker/gpu/cudagraph_utils.py::CudaGraphManager"),
+    Concept("requests on the device", "impl/gpu_request_states.py::RequestStates", "v1/worker/gpu/states.py::RequestState",
+            also=("v1/worker/gpu/block_table.py::BlockTables", "v1/worker/gpu/sample/states.py::SamplingStates")),
+    Concept("memory for the KV cache", "impl/gpu_memory.py::kv_cache_memory", "v1/worker/gpu_worker.py::Worker.determine_available_memory"),
     Concept("block table", "impl/block_tables.py::BlockTables", "v1/worker/block_table.py::BlockTable"),
     Concept("slot mapping", "impl/attention.py::AttentionBatch.at", "v1/worker/block_table.py::BlockTable.compute_slot_mapping"),
     Concept("attention metadata", "impl/attention.py::AttentionBatch", "v1/attention/backend.py::CommonAttentionMetadata"),
@@ -149,6 +155,10 @@ KERNELS = [
     Concept("greedy sampling", "kernels/greedy.py::greedy", "v1/worker/gpu/sample/gumbel.py::gumbel_sample"),
     Concept("Gumbel sampling", "kernels/gumbel.py::gumbel", "v1/worker/gpu/sample/gumbel.py::gumbel_sample"),
     Concept("penalties in one pass", "kernels/penalties.py::penalties", "v1/worker/gpu/sample/penalties.py::apply_penalties"),
+    Concept("one row times a weight", "kernels/gemv.py::gemv", "model_executor/layers/utils.py::default_unquantized_gemm"),
+    Concept("the inputs of a decode step", "kernels/decode_inputs.py::decode_inputs", "v1/worker/gpu/block_table.py::BlockTables.gather_block_tables",
+            also=("v1/worker/gpu/block_table.py::BlockTables.compute_slot_mappings", "v1/worker/gpu/input_batch.py::combine_sampled_and_draft_tokens")),
+    Concept("programmatic dependent launch", "kernels/dependent_launch.py::await_the_kernel_before", "lora/ops/triton_ops/utils.py::supports_pdl"),
     Concept("top-k and top-p without sorting", "kernels/top_k_top_p.py::top_k_top_p", "v1/sample/ops/topk_topp_triton.py::apply_top_k_top_p_triton"),
 ]
 

@@ -38,6 +38,8 @@ def launches() -> dict[str, list]:
 
     from kernels.cache_write import write_cache
     from kernels.decode_attention import decode_attention
+    from kernels.decode_inputs import decode_inputs
+    from kernels.gemv import gemv
     from kernels.greedy import greedy
     from kernels.gumbel import gumbel
     from kernels.penalties import penalties
@@ -72,6 +74,8 @@ def launches() -> dict[str, list]:
         lambda: write_cache(torch.zeros(16, 8, D, **wide), torch.zeros(16, 8, D, **wide), keys, values, positions),
         lambda: qk_norm_rope_cache(torch.zeros(16, 48 * D, **wide), small, small, 1e-6, positions, torch.zeros(64, D, **wide), keys, values, positions, 32, 8),
         lambda: qk_norm_rope_cache(torch.zeros(16, 48 * D, **wide), None, None, 1e-6, positions, torch.zeros(64, D, **wide), keys, values, positions, 32, 8)]}
+    cases |= {"one row": [lambda size=size: gemv(torch.zeros(1, size, **wide), torch.zeros(64, size, **wide)) for size in (1024, 3072)],
+              "inputs": [lambda: decode_inputs(ints(16), ints(16), ints(16), ints(17, dtype=torch.int64), ints(17, 256), BLOCK_SIZE)]}
     return cases | {"151,936 tokens": [
         lambda: greedy(logits), lambda: gumbel(logits, torch.ones(4), ints(4, dtype=torch.int64), ints(4, dtype=torch.int64)),
         lambda: top_k_top_p(logits, ints(4) + 50, torch.full((4,), 0.9)),
