@@ -57,7 +57,8 @@ def test_the_same_tokens_as_vllm(windowed):
 
 @needs_torch
 @pytest.mark.parametrize("limits", [{"num_gpu_blocks_override": 14, "max_num_batched_tokens": 64, "max_num_seqs": 4}, {"enable_prefix_caching": False},
-                                    {"max_num_batched_tokens": 16}], ids=["small pool", "no prefix cache", "short chunks"])
+                                    {"max_num_batched_tokens": 16}, {"max_num_batched_tokens": 64, "async_scheduling": True}],
+                         ids=["small pool", "no prefix cache", "short chunks", "a step in flight"])
 def test_limits_change_no_token(windowed, limits):
     asked = prompts()
     alone = [ours(windowed).generate([prompt], GREEDY)[0] for prompt in asked]
