@@ -8,6 +8,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import traceback
 from contextlib import suppress
 from importlib import import_module
 from time import perf_counter
@@ -16,14 +18,16 @@ from reference.served_load import LoadPlayer
 from reference.vllm_scheduler import QUIET, installed_device
 
 KV_CACHE_BYTES = 1 << 30
-# Without FlashInfer, which not every GPU host has, vLLM samples with its own kernels. Float32 is not to be rounded to TF32.
-ALWAYS = {"VLLM_USE_FLASHINFER_SAMPLER": "0"}
+START_S, ANSWER_S = 400, 180    # a process that takes longer hangs; vLLM's first start on a busy CPU takes 150 s
+SAMPLER = {"VLLM_USE_FLASHINFER_SAMPLER": "0"}      # without FlashInfer, which not every GPU host has, vLLM samples with its own kernels
 KEPT = ("VLLM_LOGGING_LEVEL", "VLLM_NO_USAGE_STATS", "HF_HUB_OFFLINE")
-FLOAT32 = ("TRITON_F32_DEFAULT", "TRITON_CACHE_DIR")
+FLOAT32 = ("TRITON_F32_DEFAULT", "TRITON_CACHE_DIR")    # of ours: Triton is not to round to TF32
 
 
 class EngineProcess:
-    """The asking side. `engine`: "vllm" or "impl". `ready` tells how it was started, in seconds; it raises `EngineProcessError` when it dies.
+    """The asking side. `engine`: "vllm" or "impl". `ready` tells the seconds it took to start: all, and of these "build" for the engine itself.
+
+    Raises `EngineProcessError` when it dies, hangs, or cannot answer; after the last it can be asked again.
 
     door: "LLM" takes what `generate` asks, "AsyncLLM" what `serve` does.
     arguments: those of the door; None: float32, and a KV cache of a gigabyte.
@@ -34,10 +38,14 @@ class EngineProcess:
         if arguments is None:
             arguments = {"dtype": "float32", "kv_cache_memory_bytes": KV_CACHE_BYTES} | ({"device": installed_device()} if engine == "impl" else {})
         quiet = {name: QUIET[name] for name in KEPT + (FLOAT32 if arguments.get("dtype") == "float32" and engine == "impl" else ())}
-        environment = {name: value for name, value in os.environ.items() if name not in QUIET} | quiet | ALWAYS
+        environment = {name: value for name, value in os.environ.items() if name not in QUIET} | quiet | SAMPLER
         self.process = subprocess.Popen([sys.executable, "-m", "reference.engine_process", engine, door, model, json.dumps(arguments)],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True, env=environment)
-        self.ready = self._answer()
+        try:
+            self.ready = self._answer(START_S)
+        except EngineProcessError:
+            self.__exit__()     # what it has started as well
+            raise
 
     def generate(self, prompts: list[list[int]], max_tokens: int | list[int], logprobs: int | None = None, **params) -> dict:
         """Past the end of sequence, and greedily unless `params` say otherwise, each a value for all or a list: what `_generate` returns."""
@@ -66,18 +74,24 @@ class EngineProcess:
             os.killpg(self.process.pid, signal.SIGCONT)
             self.process.stdin.write(json.dumps(question) + "\n")
             self.process.stdin.flush()
-        return self._answer()
+        return self._answer(ANSWER_S)
 
-    def _answer(self) -> dict:
+    def _answer(self, patience: float) -> dict:
+        impatient = threading.Timer(patience, os.killpg, (self.process.pid, signal.SIGKILL))
+        impatient.start()
         line = self.process.stdout.readline()
+        impatient.cancel()
         if not line:
-            raise EngineProcessError(f"the engine's process ended with status {self.process.wait()}; what it said is above")
+            raise EngineProcessError(f"the engine's process ended with status {self.process.wait()}, or was ended as it took {patience:.0f} s; what it said is above")
         os.killpg(self.process.pid, signal.SIGSTOP)
-        return json.loads(line)
+        answer = json.loads(line)
+        if "error" in answer:
+            raise EngineProcessError(f"the engine could not answer: {answer['error']}")
+        return answer
 
 
 class EngineProcessError(RuntimeError):
-    """The process of an engine has ended before it was told to."""
+    """The process of an engine has ended before it was told to, or could not answer."""
 
 
 def main() -> None:
@@ -92,9 +106,14 @@ def main() -> None:
     imported = perf_counter()
     llm = make(model, **json.loads(arguments))
     built = perf_counter()
-    print(json.dumps({"seconds": built - started, "import": imported - started, "build": built - imported}), file=answers, flush=True)
+    print(json.dumps({"seconds": built - started, "build": built - imported}), file=answers, flush=True)
     for line in sys.stdin:
-        print(json.dumps(answer(llm, lab.SamplingParams, **json.loads(line))), file=answers, flush=True)
+        try:
+            told = answer(llm, lab.SamplingParams, **json.loads(line))
+        except Exception as error:      # the next question may be another's
+            traceback.print_exc()
+            told = {"error": f"{type(error).__name__}: {error}"}
+        print(json.dumps(told), file=answers, flush=True)
 
 
 def _generate(llm, sampling_params: type, prompts: list[list[int]], params: list[dict]) -> dict:

@@ -25,7 +25,14 @@ def pytest_addoption(parser):
 
 @pytest.fixture(scope="session")
 def say(request):
-    return request.config.pluginmanager.getplugin("terminalreporter").write_line
+    """Writes a line now, whatever is captured: somebody waits."""
+    plugins = request.config.pluginmanager
+
+    def said(line: str) -> None:
+        with plugins.getplugin("capturemanager").global_and_fixture_disabled():
+            plugins.getplugin("terminalreporter").write_line(line)
+
+    return said
 
 
 @pytest.fixture(scope="session")

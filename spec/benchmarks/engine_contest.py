@@ -62,7 +62,15 @@ def first_token(scale: Scale, pair: Pair, benchmark) -> Row:
                {engine: [1e3 * answer["seconds"] for answer in answers] for engine, answers in rounds.items()}, {"vLLM": 1.0}, notes={"absent": pair.absent})
 
 
-def start_up(pair: Pair, what: str) -> Row:
-    """`what`: "LLM()", without imports, or "the first generate" after it."""
-    seconds = {name: [engine.ready["build"] if what == "LLM()" else pair.first[name]] for name, engine in pair.engines.items()}
-    return Row(f"start-up: {what}", "s", seconds, notes={"absent": pair.absent})
+def start_up(pair: Pair) -> Row:
+    """The engine is made: weights are loaded, code is compiled, graphs are captured. Imports are not counted."""
+    return _once(pair, "start-up: LLM() is built", {name: engine.ready["build"] for name, engine in pair.engines.items()})
+
+
+def first_generate(pair: Pair) -> Row:
+    """The first question after the start."""
+    return _once(pair, "start-up: the first generate", pair.first)
+
+
+def _once(pair: Pair, what: str, seconds: dict[str, float]) -> Row:
+    return Row(what, "s", {name: [each] for name, each in seconds.items()}, notes={"absent": pair.absent})

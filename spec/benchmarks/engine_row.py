@@ -2,7 +2,7 @@
 import statistics
 from dataclasses import dataclass, field
 
-PER_SECOND, NEAR_TIES = "tokens/s", "near-ties"     # more of the first is better; less of every other. The second is no speed
+PER_SECOND, TIMES = "tokens/s", ("ms", "s")     # more of the first is better, less of the others; any other unit is no speed
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Row:
     @property
     def ratio(self) -> float | None:
         """How many times as fast as vLLM ours is, by the medians."""
-        if "vLLM" not in self.measured or self.unit == NEAR_TIES:
+        if "vLLM" not in self.measured or self.unit not in (PER_SECOND, *TIMES):
             return None
         ours, theirs = self.median("ours"), self.median("vLLM")
         return ours / theirs if self.unit == PER_SECOND else theirs / ours

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from reference.engine_process import EngineProcess
 from spec.benchmarks.engine_pair import Pair
-from spec.benchmarks.engine_row import NEAR_TIES, Row
+from spec.benchmarks.engine_row import Row
 from spec.benchmarks.engine_scale import Scale
 from spec.benchmarks.kernel_race import WrongResult
 
@@ -61,6 +61,6 @@ def checked(scale: Scale, pair: Pair, benchmark, exact: EngineProcess) -> Row:
         raise WrongResult(f"{verdicts['ours'].worst}: no near-tie ({scale.most_apart}), so it is wrong")
     counts = {name: len(each.gaps) for name, each in verdicts.items()}
     twice = "not measured" if not pair.vllm else "met" if counts["ours"] <= 2 * counts["vLLM"] else "missed"
-    return Row("greedy tokens that are near-ties in float32", NEAR_TIES, {name: [count] for name, count in counts.items()},
+    return Row("greedy tokens that are near-ties in float32", "near-ties", {name: [count] for name, count in counts.items()},
                verdicts={"at most 2x vLLM's": twice}, notes={"tokens": verdicts["ours"].tokens, "allowed gap": scale.most_apart, "absent": pair.absent}
                | {f"{name} largest gap": each.largest for name, each in verdicts.items()})

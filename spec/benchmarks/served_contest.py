@@ -30,6 +30,14 @@ def between_tokens(told: dict[str, dict], rate: int, absent: str) -> Row:
         (answer["last"] - answer["first"]) / (answer["tokens"] - 1) for answer in each["answers"]] for name, each in told.items()}, absent)
 
 
+def left_behind(loads: dict[int, dict[str, dict]]) -> Row:
+    """How many blocks of ours are held by nobody, after all loads together. Raises `WrongResult` if there are any."""
+    lost = {rate: told["ours"]["lost_blocks"] for rate, told in loads.items()}
+    if any(lost.values()):
+        raise WrongResult(f"blocks lost after the load, by its rate: {lost}")
+    return Row("blocks lost, one request in ten having left midway", "blocks", {"ours": [sum(lost.values())]}, verdicts={"none": "met"})
+
+
 def _row(what: str, seconds: dict[str, list[float]], absent: str) -> Row:
     return Row(what, "ms", {name: [1e3 * each for each in values] for name, values in seconds.items()}, tail=True,
                notes={"requests": len(seconds["ours"]), "absent": absent})
