@@ -77,8 +77,10 @@ def model(scale, tmp_path_factory, say):
 
 
 @pytest.fixture
-def tell(benchmark, record_property, gpu_facts):
+def tell(request, benchmark, record_property, gpu_facts, say):
     """Keeps a row, for the file and for the terminal."""
+    say(f"\n{request.node.name}")
+
     def told(row) -> None:
         benchmark.extra_info |= gpu_facts | row.figures()
         record_property("gpu engine benchmark", row.shown())
