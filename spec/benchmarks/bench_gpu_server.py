@@ -25,8 +25,8 @@ def pytest_generate_tests(metafunc):
 def pair(scale, model, gpu_facts, say):
     """Both servers, warm."""
     with opened(scale, model.folder, "AsyncLLM", say) as pair:
-        say("warm-up")
-        served(scale, pair, max(scale.rates) + 1)
+        for engine in pair.engines.values():
+            engine.serve(scale.load(max(scale.rates) + 1, scale.fewest_arrivals))
         yield pair
 
 

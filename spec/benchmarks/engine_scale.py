@@ -49,10 +49,10 @@ class Scale:
     def prompt(self, rng: random.Random, length: int) -> list[int]:
         return [rng.randint(0, self.last_token_id) for _ in range(length)]
 
-    def load(self, rate: int) -> list[dict]:
+    def load(self, rate: int, count: int | None = None) -> list[dict]:
         """Requests as `LoadPlayer.play` takes them, whose arrivals are a Poisson process. One in ten leaves when it has read half."""
         rng, now, requests = random.Random(rate), 0.0, []
-        for number in range(max(self.fewest_arrivals, int(rate * self.load_seconds))):
+        for number in range(count or max(self.fewest_arrivals, int(rate * self.load_seconds))):
             max_tokens = rng.randint(*self.load_outputs)
             requests.append({"arrives": now, "prompt": self.prompt(rng, rng.randint(*self.lengths)), "max_tokens": max_tokens,
                              "leaves_after": max_tokens // 2 if number % 10 == 9 else None})

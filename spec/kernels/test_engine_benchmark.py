@@ -82,7 +82,8 @@ def test_a_row_is_judged_by_each_of_its_bars():
 
 
 def test_of_a_time_less_is_better_and_without_vllm_nothing_is_met():
-    assert Row("a time", "ms", {"ours": [5.0], "vLLM": [10.0]}, {"vLLM": 2.5}).judged() == {"2.50x vLLM": "missed"}
+    twice = Row("a time", "ms", {"ours": [5.0], "vLLM": [10.0]}, {"vLLM": 2.0})
+    assert twice.ratio == 2.0 and twice.judged() == {"2.00x vLLM": "met"}
     lonely = Row("a time", "ms", {"ours": [5.0]}, {"vLLM": 1.0}, tail=True)
     assert lonely.ratio is None and lonely.judged() == {"1.00x vLLM": "not measured"} and lonely.figures()["ours p99 ms"] == 5.0
     assert Row("a count", "near-ties", {"ours": [0], "vLLM": [0]}).ratio is None

@@ -95,6 +95,14 @@ def test_engines_are_kept_apart_from_kernels(tmp_path, monkeypatch, capsys):
     assert gpu_results.main([]) == 0 and gpu_results.README.read_text() == written
 
 
+def test_a_rehearsal_is_not_kept(tmp_path, monkeypatch, capsys):
+    """It names no GPU."""
+    monkeypatch.setattr(gpu_results, "RESULTS", tmp_path / "results")
+    found = [one("test_engine", None, {name: value for name, value in (FACTS | RATE).items() if name != "gpu"})]
+    session(tmp_path, "bench.json", found)
+    assert gpu_results.main([str(tmp_path / "bench.json")]) == 1 and not (tmp_path / "results").exists()
+
+
 def test_two_commits_are_not_one_record(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(gpu_results, "RESULTS", tmp_path / "results")
     other = run_file(tmp_path, RATE | {"commit": "fed"}, name="other.json")
