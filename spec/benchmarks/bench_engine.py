@@ -12,10 +12,10 @@ from time import perf_counter
 
 import pytest
 
+from reference.checkpoint.random_model import QWEN3, QWEN3_100M, write_random_model
 from reference.engine_process import EngineProcess
 from reference.vllm_scheduler import installed_version
 from spec.benchmarks.bench_scheduler import median_and_spread
-from spec.benchmarks.random_model import QWEN3, write_random_model
 
 pytestmark = pytest.mark.skipif(installed_version() is None, reason="vLLM is not installed: see `make doctor`")
 
@@ -33,7 +33,7 @@ def engines(request, tmp_path_factory):
     folder = QWEN3
     if model == "100M":
         folder = tmp_path_factory.mktemp("random_model")
-        say(f"\n{write_random_model(folder):,} random weights are in {folder}")
+        say(f"\n{write_random_model(folder, QWEN3_100M):,} random weights are in {folder}")
     say(f"\nvLLM loads the {model} model and compiles it: a minute or two ...")
     with EngineProcess("vllm", str(folder)) as vllm, EngineProcess("impl", str(folder)) as ours:
         say(f"ready: vLLM after {vllm.ready['seconds']:.1f} s, ours after {ours.ready['seconds']:.1f} s")

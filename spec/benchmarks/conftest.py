@@ -67,7 +67,7 @@ def gpu_facts(scale):
 @pytest.fixture(scope="session")
 def model(scale, tmp_path_factory, say):
     """Its folder, and how many weights it has."""
-    from spec.benchmarks.random_model import QWEN3, count_weights, write_random_model
+    from reference.checkpoint.random_model import QWEN3, count_weights, write_random_model
     if scale.shape is None:
         return SimpleNamespace(folder=str(QWEN3), num_weights=count_weights(QWEN3))
     folder = tmp_path_factory.mktemp("random_model")

@@ -40,7 +40,7 @@ def throughput(scale: Scale, pair: Pair, benchmark, limit: Limit) -> Row:
 def alone(scale: Scale, pair: Pair, benchmark, limit: Limit) -> Row:
     """One request and no other, greedily."""
     length, output = scale.alone
-    rounds = pair.take_turns(benchmark, scale.rounds, lambda engine, number: engine.generate(scale.like([[0] * length], number + 1), output))
+    rounds = pair.take_turns(benchmark, scale.rounds, lambda engine, number: engine.generate(scale.like([[0] * length], 20 + number), output))
     return _rate("output tokens a second, one request alone", pair, rounds, limit, [length], [output], {"vLLM": 1.5, "of ceiling": 0.25})
 
 

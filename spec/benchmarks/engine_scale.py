@@ -2,7 +2,7 @@
 import random
 from dataclasses import dataclass, field
 
-from spec.benchmarks.random_model import QWEN3_600M
+from reference.checkpoint.random_model import QWEN3_600M
 
 KV_CACHE_BYTES = 24 << 30   # of each engine: what the standard benchmark holds at its fullest is 20 GB; both fit into 80 GB
 ON_GPU = {"dtype": "bfloat16", "max_model_len": 4096, "kv_cache_memory_bytes": KV_CACHE_BYTES}
@@ -43,7 +43,7 @@ class Scale:
         return prompts, [rng.randint(*self.lengths) for _ in prompts]
 
     def like(self, prompts: list[list[int]], number: int) -> list[list[int]]:
-        """Other prompts of the same lengths, so that no prefix is found in a cache; by number 0 the same."""
+        """Other prompts of the same lengths, so that no prefix is found in a cache; by number 0 the same. Each part of the contest has numbers of its own."""
         return [self.prompt(random.Random(f"{number}.{index}"), len(prompt)) for index, prompt in enumerate(prompts)] if number else prompts
 
     def prompt(self, rng: random.Random, length: int) -> list[int]:

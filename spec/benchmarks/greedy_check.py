@@ -43,7 +43,7 @@ def checked(scale: Scale, pair: Pair, benchmark, exact: EngineProcess) -> Row:
     Raises `WrongResult` where ours wrote a token that is none. There shall be at most twice as many as vLLM's, as the kernels' rule has it.
     """
     prompts, (few, length), (prompt, output) = scale.standard()[0], scale.checked, scale.alone
-    lonely = scale.like([[0] * prompt], 1)
+    lonely = scale.like([[0] * prompt], 40)
     temperatures = [0.0 if number % (len(prompts) // few) == 0 else 0.6 for number in range(len(prompts))]
     greedy = [number for number, each in enumerate(temperatures) if each == 0]
 

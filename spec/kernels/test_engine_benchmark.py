@@ -12,6 +12,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs torch: make setup")
 
 from impl.sampling_params import SamplingParams  # noqa: E402
+from reference.checkpoint.random_model import QWEN3, QWEN3_600M, count_weights  # noqa: E402
 from reference.engine_process import EngineProcess, EngineProcessError  # noqa: E402
 from reference.served_load import LoadPlayer  # noqa: E402
 from spec.benchmarks import engine_contest, engine_pair, served_contest  # noqa: E402
@@ -22,7 +23,6 @@ from spec.benchmarks.engine_scale import REHEARSAL, STANDARD  # noqa: E402
 from spec.benchmarks.gpu_time import TooFast  # noqa: E402
 from spec.benchmarks.greedy_check import checked, judge  # noqa: E402
 from spec.benchmarks.kernel_race import WrongResult  # noqa: E402
-from spec.benchmarks.random_model import QWEN3, QWEN3_600M, count_weights  # noqa: E402
 from spec.kernels.exactness import DEVICE  # noqa: E402
 from spec.kernels.test_benchmarks import Benchmark  # noqa: E402
 

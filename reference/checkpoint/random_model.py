@@ -1,38 +1,36 @@
-"""Models of random weights, written anew for each run: one of a hundred million, and one of Qwen3-0.6B's shape."""
+"""A Qwen3 of any shape with random weights, as a checkpoint that both engines load. For timing: what it writes means nothing."""
 import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import reference.checkpoint
-
-QWEN3 = Path(reference.checkpoint.__file__).parent / "qwen3"
-VOCABULARY = 32_000
-SHAPE = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "num_key_value_heads": 4, "head_dim": 64,
-         "intermediate_size": 2048, "vocab_size": VOCABULARY, "max_position_embeddings": 1024, "max_window_layers": 12,
-         "layer_types": ["full_attention"] * 12}
+QWEN3 = Path(__file__).parent / "qwen3"
+DEVIATION = 0.05    # large enough that the model does not repeat one token for ever, and that chance hardly ever makes two tokens equally good
+# A hundred million weights, for a CPU.
+QWEN3_100M = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "num_key_value_heads": 4, "head_dim": 64,
+              "intermediate_size": 2048, "vocab_size": 32_000, "max_position_embeddings": 1024, "max_window_layers": 12}
+# The shape of Qwen3-0.6B, for a GPU.
 QWEN3_600M = {"hidden_size": 1024, "num_hidden_layers": 28, "num_attention_heads": 16, "num_key_value_heads": 8, "head_dim": 128,
               "intermediate_size": 3072, "vocab_size": 151_936, "max_position_embeddings": 40_960, "max_window_layers": 28,
-              "layer_types": ["full_attention"] * 28, "rope_parameters": {"rope_theta": 1e6, "rope_type": "default"}, "dtype": "bfloat16"}
+              "rope_parameters": {"rope_theta": 1e6, "rope_type": "default"}, "dtype": "bfloat16"}
 
 
-def write_random_model(folder: Path, shape: dict = SHAPE) -> int:
-    """A Qwen3 with the tokenizer of the tiny one, made larger; returns how many weights it has.
+def write_random_model(folder: Path, config: dict, dtype: str = "float32") -> int:
+    """`config`: what differs from the tiny Qwen3's config.json; its "dtype" goes before `dtype`. The tokenizer is the tiny one's, made larger.
 
-    shape: what its config.json has other than the tiny one's. `dtype` is that of the weights.
+    Returns how many weights there are.
     """
     import torch
     from safetensors.torch import save_file
 
-    config = json.loads((QWEN3 / "config.json").read_text()) | shape
-    wanted = _weights_of(config)
-    dtype = getattr(torch, config["dtype"])
+    config = json.loads((QWEN3 / "config.json").read_text()) | {"dtype": dtype} | config
+    config["layer_types"] = ["full_attention"] * config["num_hidden_layers"]
+    wanted, stored = _weights_of(config), getattr(torch, config["dtype"])
 
-    def weight(seed: int, size: tuple) -> torch.Tensor:
-        """Large enough that the model does not repeat one token for ever, and that chance hardly ever makes two tokens equally good."""
+    def weight(seed: int, size: tuple[int, ...]) -> torch.Tensor:
         if len(size) == 1:
-            return torch.ones(size, dtype=dtype)
-        return torch.empty(size, dtype=dtype).normal_(0, 0.05, generator=torch.Generator().manual_seed(seed))
+            return torch.ones(size, dtype=stored)
+        return torch.empty(size, dtype=stored).normal_(0, DEVIATION, generator=torch.Generator().manual_seed(seed))
 
     with ThreadPoolExecutor() as threads:       # one draws a hundred million numbers in four seconds
         weights = dict(zip(wanted, threads.map(weight, range(len(wanted)), wanted.values())))
