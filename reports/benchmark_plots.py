@@ -55,7 +55,7 @@ def _times(series: Series, sizes: list, unit: str, names: list[str]) -> dict:
     """The medians, and where they were noted what the slowest in a hundred takes."""
     lines = [{"label": f"{found[1]}{', 99th percentile' if found[2] else ''}", "side": found[1], "tail": bool(found[2]),
               "values": [series.newest[size].numbers.get(found[0]) for size in sizes]} for found in map(TIME.fullmatch, sorted(names))]
-    return _plot("How long it takes", unit, lines)
+    return _plot(f"How long it takes, {unit}", unit, lines)
 
 
 def _plot(title: str, unit: str, lines: list[dict], share: bool = False, line: float | None = None) -> dict:

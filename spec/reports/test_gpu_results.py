@@ -125,7 +125,7 @@ def test_a_load_is_one_plot_of_both_engines_and_of_the_slowest(tmp_path):
     found = [one("test_time_to_the_first_token_under_load", None, FACTS | WAITING | {"ours ms": rate / 2}, requests_a_second=rate) for rate in (5, 60)]
     series, = benchmark_runs.series_of([session(tmp_path, found=found)])
     plot = next(each for each in benchmark_plots.plots_of(series) if each["unit"] == "ms")
-    assert plot["x"]["name"] == "requests a second" and plot["x"]["values"] == [5, 60] and plot["title"] == "How long it takes"
+    assert plot["x"]["name"] == "requests a second" and plot["x"]["values"] == [5, 60] and plot["title"] == "How long it takes, ms"
     assert {line["label"]: (line["side"], line["tail"], line["values"]) for line in plot["series"]} == {
         "ours": ("ours", False, [2.5, 30.0]), "ours, 99th percentile": ("ours", True, [20.0, 20.0]),
         "vLLM": ("vLLM", False, [9.0, 9.0]), "vLLM, 99th percentile": ("vLLM", True, [30.0, 30.0])}
