@@ -12,14 +12,14 @@ function said(plot, value) {
   return value.toLocaleString("en", Math.abs(value) >= 100 ? { maximumFractionDigits: 0 } : { maximumSignificantDigits: 3 });
 }
 
-/** Engines differ by dash and point as well as by colour. */
+/** Engines differ by dash and point as well as by colour; the slowest in a hundred has a thin line. */
 function lineOf(series) {
   const stroke = { ours: colour("ours"), vLLM: colour("theirs"), before: colour("before") }[series.side];
-  const card = colour("card");
+  const card = colour("card"), faint = series.tail || series.side === "before";
   return {
-    label: series.label, stroke, spanGaps: true, width: series.side === "before" ? 1.5 : 2.5,
+    label: series.label, stroke, spanGaps: true, width: faint ? 1.5 : 2.5,
     dash: { vLLM: [7, 5], before: [2, 4] }[series.side],
-    points: { show: true, size: series.side === "before" ? 5 : 9, width: 2, stroke, fill: series.side === "ours" ? stroke : card },
+    points: { show: true, size: faint ? 5 : 9, width: 2, stroke, fill: series.side === "ours" ? stroke : card },
   };
 }
 

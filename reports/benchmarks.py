@@ -39,8 +39,12 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _each_once(sessions: list[Session]) -> list[Session]:
-    """Without the records of runs that are here themselves: both are of the same moment."""
-    return list({each.when or each.name: each for each in reversed(sessions)}.values())[::-1]
+    """Without the records of runs that are here themselves: they are of the same moment, and hold nothing else."""
+    def held_by(each: Session, other: Session) -> bool:
+        names, others = ({measured["name"] for measured in of.benchmarks} for of in (each, other))
+        return (each.when or each.name) == (other.when or other.name) and names <= others
+
+    return [each for number, each in enumerate(sessions) if not any(held_by(each, other) for other in sessions[:number])]
 
 
 def page(sessions: list[Session]) -> str:
@@ -94,7 +98,7 @@ def _section(series: Series, plots: list[dict], number: int, machine: str) -> st
 
 
 def _legend(plot: dict) -> str:
-    return '<span class="legend">' + "".join(f'<span class="{line["side"]}">{text(line["label"])}</span>' for line in plot["series"]) + "</span>"
+    return '<span class="legend">' + "".join(f'<span class="{line["side"]}{" tail" if line.get("tail") else ""}">{text(line["label"])}</span>' for line in plot["series"]) + "</span>"
 
 
 def _spoken(plot: dict) -> str:
@@ -105,7 +109,7 @@ def _table(series: Series) -> str:
     """One row per size: the ratio and what it was before, then whatever else was noted."""
     names = _columns(series)
     earlier = series.runs[1:EARLIER + 1]
-    heads = [series.size_name, *_with_before([name.replace("us/", "µs/") for name in names] + ["median of a round", "rounds"],
+    heads = [series.size_name.replace("_", " "), *_with_before([name.replace("us/", "µs/") for name in names] + ["median of a round", "rounds"],
                                              [f"before: {session.label()}" for session, _ in earlier], names)]
     head = "".join(f'<th scope="col">{text(name)}</th>' for name in heads)
     rows = "".join(_row(measured, names, [run.get(size) for _, run in earlier]) for size, measured in series.newest.items())

@@ -39,7 +39,7 @@ def measure(clock, benchmark, record_property):
         row = race(case_of(kernel, shape), clock, benchmark)
         benchmark.extra_info |= clock.facts | row.figures()
         record_property("kernel benchmark", row.shown())
-        record_property("kernel facts", clock.facts)
+        record_property("kernel benchmark facts", clock.facts)
 
     yield measured
     gc.collect()

@@ -22,6 +22,9 @@ class Stopwatch:
     def __call__(self) -> float:
         return self.seconds
 
+    def add(self, seconds: float) -> None:
+        self.seconds += seconds
+
 
 STOPWATCH = Stopwatch()
 

@@ -243,7 +243,7 @@ def test_from_the_command_to_the_readme(tmp_path, monkeypatch):
 
     monkeypatch.setattr(gpu_results, "RESULTS", tmp_path / "results")
     monkeypatch.setattr(gpu_results, "README", tmp_path / "README.md")
-    (tmp_path / "README.md").write_text(f"above\n{gpu_results.BEGIN}\nold\n{gpu_results.END}\nbelow\n")
+    (tmp_path / "README.md").write_text("above\n<!-- kernels:begin -->\nold\n<!-- kernels:end -->\nbelow\n")
     assert gpu_results.main([str(tmp_path / "bench.json"), "--commit", "abc123"]) == 0
     kept, = (tmp_path / "results").glob("nvidia-h200-20*.json")
     series, = benchmark_runs.series_of([benchmark_runs.read_session(kept)])
