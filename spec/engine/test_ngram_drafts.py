@@ -1,11 +1,16 @@
-"""N-gram speculative decoding, whole: what is drafted, what is kept of it, and that nobody can tell from what is said."""
+"""N-gram speculative decoding, whole: what is drafted, what is kept of it, and that nobody can tell from what is said.
+
+This is the proposer of vLLM's first model runner, with which its build for CPUs runs. The second, on a GPU, has another
+(`v1/worker/gpu/spec_decode/ngram/speculator.py`), which looks the n-grams up in a kernel and follows the latest place.
+"""
+from functools import partial
 from os.path import commonprefix
 
-from spec.bench import claim, prompts
+from spec import bench
+from spec.bench import prompts
 from spec.engine.many_prompts import CORPUS, own_text
 
 NGRAM = {"method": "ngram", "num_speculative_tokens": 3, "prompt_lookup_min": 1, "prompt_lookup_max": 3}
-PROPOSER = "v1/spec_decode/ngram_proposer.py::NgramProposer"
 LOOKUP = "v1/spec_decode/ngram_proposer.py::_find_longest_matched_ngram_and_propose_tokens"
 RUNNER = "v1/worker/gpu_model_runner.py::GPUModelRunner"
 REJECTION = "v1/sample/rejection_sampler.py::RejectionSampler"
@@ -13,6 +18,7 @@ UPDATE = "v1/core/sched/scheduler.py::Scheduler.update_from_output"
 REFUSAL = "sampling_params.py::SamplingParams._validate_spec_decode"
 CONFIG = "config/speculative.py::SpeculativeConfig"
 PLACEHOLDER = -1
+claim = partial(bench.claim, build="cpu")
 
 
 def drafting(**limits):
@@ -207,7 +213,7 @@ def test_pressure_changes_nothing_that_is_said(speculating, plain):
 
 @claim("A request whose prompt is cached but for one token is given placeholders, which are computed and rejected.",
        on=tuple(cached.values()), about=("placeholders", "cache hit"), vllm=f"{RUNNER}._calc_spec_decode_metadata")
-def test_placeholders_are_rejected(*runs):
+def test_placeholders_are_computed_and_rejected(*runs):
     for run in runs:
         first, second = run.shares("second")[:2]
         assert first.spec_token_ids == (PLACEHOLDER,) * 3 and first.num_tokens == 4 and first.num_computed_tokens == 32
