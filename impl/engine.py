@@ -74,8 +74,6 @@ class Engine:
             text, token_ids = self.input_processor.tokens(prompt)
             params = self.input_processor.params(params)
             rules = params.structured_outputs and self.grammar_compiler.parse(params.structured_outputs)
-            if rules and self.proposer:
-                raise InvalidGrammarError("structured_outputs beside drafts is not built here, though vLLM has it; build the engine without speculative_config")
             if rules and self.scheduler.config.async_scheduling:
                 raise InvalidGrammarError("structured_outputs needs the token before the next step is decided; build the engine with async_scheduling=False")
         except InferLabError as error:

@@ -18,13 +18,17 @@ class NgramProposer:
         Where one of them is so long that drafts might not fit behind it, nobody's tokens are looked at, and all drafts are
         token 0. Mirrors `v1/worker/gpu_model_runner.py::GPUModelRunner._input_fits_in_drafter`.
         """
-        num_drafts = self.config.num_speculative_tokens
-        longest = max((share.num_computed_tokens + share.num_tokens for share in served), default=0)
-        if longest + num_drafts > self.max_model_len:
-            return {share.request_id: (0,) * num_drafts for share in served}
-        return {share.request_id: propose(requests[share.request_id].token_ids, self.config.prompt_lookup_min, self.config.prompt_lookup_max,
-                                          num_drafts, self.max_model_len)
-                for share in served if share.request_id in requests}
+        fits = max((share.num_computed_tokens + share.num_tokens for share in served), default=0) + self.config.num_speculative_tokens <= self.max_model_len
+        here = [requests[share.request_id] for share in served if share.request_id in requests]
+        return {request.request_id: _valid(request, self._drafts(request) if fits else (0,) * self.config.num_speculative_tokens) for request in here}
+
+    def _drafts(self, request: Request) -> tuple[int, ...]:
+        return propose(request.token_ids, self.config.prompt_lookup_min, self.config.prompt_lookup_max, self.config.num_speculative_tokens, self.max_model_len)
+
+
+def _valid(request: Request, drafts: tuple[int, ...]) -> tuple[int, ...]:
+    """As far as they keep to the request's grammar. Mirrors `v1/structured_output/__init__.py::StructuredOutputManager.validate_tokens`."""
+    return request.grammar.matcher.validate(drafts) if request.grammar else drafts
 
 
 def propose(token_ids: Sequence[int], min_n: int, max_n: int, num_speculative_tokens: int, max_model_len: int) -> tuple[int, ...]:

@@ -16,6 +16,7 @@ import torch
 
 from impl.request import Request
 from impl.sampler import Sampled, Sampler
+from impl.speculation import PLACEHOLDER
 
 
 class RejectionSampler:
@@ -27,6 +28,7 @@ class RejectionSampler:
 
         `logits` [rows, vocabulary]: of each request a row for its last token, and one for each of its drafts.
         """
+        self._mask(logits, requests, drafts)
         before = [self.sampler.remember(request) for request in requests]
         ahead = [_ahead(request, proposed[:number]) for request, proposed in zip(requests, drafts) for number in range(len(proposed) + 1)]
         rows = iter(self.sampler.sample(logits, ahead))
@@ -34,6 +36,13 @@ class RejectionSampler:
         for request, state in zip(requests, before):
             self.sampler.draw_again(request, state, len(said[request.request_id].token_ids))
         return said
+
+    def _mask(self, logits: torch.Tensor, requests: Sequence[Request], drafts: Sequence[tuple[int, ...]]) -> None:
+        """Forbid what the grammars do not let come behind the drafts. Behind a placeholder nothing comes."""
+        for rows, request, proposed in zip(logits.split([len(proposed) + 1 for proposed in drafts]), requests, drafts):
+            if request.grammar:
+                real = [draft for draft in proposed if draft != PLACEHOLDER]
+                request.grammar.matcher.mask_ahead(rows[:len(real) + 1], real)
 
 
 def _ahead(request: Request, accepted: tuple[int, ...]) -> Request:

@@ -82,16 +82,6 @@ def test_an_engine_that_cannot_be_is_not_built(arguments, advice):
 
 
 @needs_torch
-def test_drafts_beside_a_grammar_are_refused_and_leave_no_trace():
-    from impl.llm import LLM
-    llm = LLM(folder("qwen3"), speculative_config=NGRAM)
-    before = state(llm)
-    with pytest.raises(InferLabError, match="request 'a': structured_outputs beside drafts is not built here"):
-        llm.engine.add_request("a", "a", SamplingParams(structured_outputs={"regex": "[ab]*"}))
-    assert state(llm) == before
-
-
-@needs_torch
 def test_the_scheduler_and_the_proposer_mean_the_same_number_of_drafts():
     from impl.config import SchedulerConfig
     from impl.engine import Engine

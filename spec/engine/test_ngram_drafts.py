@@ -5,6 +5,7 @@ This is the proposer of vLLM's first model runner, with which its build for CPUs
 """
 from functools import partial
 from os.path import commonprefix
+from re import fullmatch
 
 from spec import bench
 from spec.bench import prompts
@@ -67,6 +68,12 @@ crowded = ask_each(CORPUS[:8], drafting(num_gpu_blocks_override=9, max_model_len
 cached = {model: (drafting(model=model)
                   .ask("first", own_text(model)[:32] + [5, 6], max_tokens=20, ignore_eos=True)
                   .ask("second", own_text(model)[:32] + [7], arrives=3, max_tokens=20, ignore_eos=True)) for model in ("qwen3", "llama")}
+
+ruled = (drafting()
+         .ask("number", "123-4567, 123-4567, 123-4567, ", max_tokens=30, structured_outputs={"regex": "[0-9]{3}-[0-9]{4}"}, logprobs=2)
+         .ask("letters", "abcabcabcabc", max_tokens=40, structured_outputs={"regex": "[ab ]{20}"}, logprobs=2)
+         .ask("grammar", "a b a b", arrives=4, max_tokens=30, structured_outputs={"grammar": 'root ::= ("ab" | "ba")+ "!"'})
+         .ask("free", "the the the the the", max_tokens=30, logprobs=2))
 
 
 def told(run):
@@ -178,6 +185,28 @@ def test_each_token_has_its_logprobs(speculating, plain):
        on=both(bound), about=("accepted draft", "rejected draft"), vllm=f"{REJECTION}.apply_logits_processors")
 def test_drafts_count_as_said(speculating, plain):
     assert told(speculating) == told(plain)
+
+
+@claim("By a grammar, too, drafts change nothing that is said.",
+       on=both(ruled), about=("accepted draft", "rejected draft"), vllm="v1/structured_output/__init__.py::StructuredOutputManager.grammar_bitmask")
+def test_drafts_follow_the_grammar(speculating, plain):
+    assert told(speculating) == told(plain)
+    assert fullmatch("[0-9]{3}-[0-9]{4}", speculating.text("number")) and fullmatch("[ab ]{20}", speculating.text("letters"))
+
+
+@claim("Drafts that break the grammar are cut off before they are scheduled.",
+       on=ruled, about="draft", vllm="v1/structured_output/__init__.py::StructuredOutputManager.validate_tokens")
+def test_drafts_that_break_the_grammar_are_not_computed(run):
+    known, cut = list(run.requests["number"].prompt_token_ids), 0
+    for step in run.steps:
+        share, said = step.of("number"), [token_id for done in step.outputs if done.request_id == "number" for token_id in done.new_token_ids]
+        if share and share.kind == "running":
+            n = longest_known(known)
+            followed = known[places(known, n)[0] + n:][:3] if n else []
+            assert list(share.spec_token_ids) == followed[:len(share.spec_token_ids)]
+            cut += len(share.spec_token_ids) < len(followed)
+        known += said
+    assert cut > 0, "each draft kept to the rules"
 
 
 @claim("A stop string ends a request where it is complete, whatever else the step said.",
