@@ -18,7 +18,8 @@ class NgramProposer:
         Where one of them is so long that drafts might not fit behind it, nobody's tokens are looked at, and all drafts are
         token 0. Mirrors `v1/worker/gpu_model_runner.py::GPUModelRunner._input_fits_in_drafter`.
         """
-        fits = max((share.num_computed_tokens + share.num_tokens for share in served), default=0) + self.config.num_speculative_tokens <= self.max_model_len
+        longest = max((share.num_computed_tokens + share.num_tokens for share in served), default=0)
+        fits = longest + self.config.num_speculative_tokens <= self.max_model_len
         here = [requests[share.request_id] for share in served if share.request_id in requests]
         return {request.request_id: _valid(request, self._drafts(request) if fits else (0,) * self.config.num_speculative_tokens) for request in here}
 

@@ -20,6 +20,8 @@ from impl.speculation import PLACEHOLDER
 
 
 class RejectionSampler:
+    """`sampler`: what samples a token for each row, as for requests without drafts."""
+
     def __init__(self, sampler: Sampler):
         self.sampler = sampler
 

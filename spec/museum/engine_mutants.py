@@ -171,7 +171,7 @@ DRAFTS = [
         "test_the_longest_and_earliest_is_followed"),
     _of("drafts-of-a-context-that-is-full",
         "That a long batch mate leaves no room for drafts is asked of each request for itself.",
-        "ngram_proposer.py", "if longest + num_drafts > self.max_model_len:", "if False:", "test_a_long_request_spoils_nobody_elses_drafts"),
+        "ngram_proposer.py", "self._drafts(request) if fits else", "self._drafts(request) if True else", "test_a_long_request_spoils_nobody_elses_drafts"),
     _of("drafts-against-the-grammar",
         "Drafts are scheduled that the grammar will not let come.",
         "ngram_proposer.py", "return request.grammar.matcher.validate(drafts) if request.grammar else drafts", "return drafts",
