@@ -19,6 +19,7 @@ from impl.input_processor import InputProcessor, Prompt
 from impl.logprobs import LogprobsMode
 from impl.model_runner import ModelRunner
 from impl.models import load_model
+from impl.ngram_proposer import NgramProposer
 from impl.ops import FP8, choose
 from impl.output_processor import OutputProcessor
 from impl.outputs import EngineCoreOutput, SchedulerOutput
@@ -28,6 +29,7 @@ from impl.request_output import RequestOutput
 from impl.sampler import Sampled
 from impl.sampling_params import SamplingParams
 from impl.scheduler import Scheduler
+from impl.speculative_config import SpeculativeConfig
 from impl.structured_output import Grammar
 from impl.worker import Worker
 
@@ -40,9 +42,9 @@ class Engine:
 
     def __init__(self, model: str, config: SchedulerConfig, *, dtype: str = "float32", device: str = "cpu", kernels: bool | None = None,
                  kv_cache_dtype: str = "auto", enforce_eager: bool = False, max_logprobs: int = 20, logprobs_mode: LogprobsMode = "raw_logprobs",
-                 seed: int = 0):
+                 seed: int = 0, speculative_config: SpeculativeConfig | None = None):
         config.require_pool_for_one_sequence()
-        _require_no_drafts(config)
+        _require_drafts(config, speculative_config)
         folder = find(model)
         _require_known_positions(config.max_model_len, read_config(folder))
         _require_logprobs(max_logprobs, logprobs_mode)
@@ -51,7 +53,7 @@ class Engine:
         _require_window(config.sliding_window, self.model_config["sliding_window"], ops)
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json")) if (folder / "tokenizer.json").exists() else None
         self.input_processor = InputProcessor(self.tokenizer, self.model_config["vocab_size"], max_logprobs,
-                                              *end_tokens(folder, self.model_config, self.tokenizer))
+                                              *end_tokens(folder, self.model_config, self.tokenizer), drafts=bool(speculative_config))
         self.grammar_compiler = GrammarCompiler(self.tokenizer, self.model_config["vocab_size"])
         self.scheduler = AsyncScheduler(config) if config.async_scheduling else Scheduler(config)
         sampler, cache_dtype = ops.Sampler(logprobs_mode, seed), torch.float8_e4m3fn if kv_cache_dtype == FP8 else None
@@ -61,6 +63,7 @@ class Engine:
             from impl.gpu_model_runner import GPUModelRunner    # imports triton, as its operations do
             self.model_runner = GPUModelRunner(loaded, self.model_config, config, sampler, cache_dtype, enforce_eager)
         self.output_processor = OutputProcessor(self.tokenizer, self.scheduler.abort)
+        self.proposer = NgramProposer(speculative_config, config.max_model_len) if speculative_config else None
         self.worker = self.model_runner if ops is not torch_ops else Worker(self.model_runner)      # it computes while the engine goes on
         self.in_flight: deque[tuple[SchedulerOutput, object]] = deque()     # steps that are handed out and not taken in
 
@@ -108,7 +111,10 @@ class Engine:
             return self._overlapped_step()
         output = self.scheduler.schedule()
         self.output_processor.note_admitted(output)
-        return self._take_in(output, self.model_runner.execute(output, self.scheduler.requests))
+        outputs = self._take_in(output, self.model_runner.execute(output, self.scheduler.requests))
+        if self.proposer:
+            self.scheduler.update_draft_token_ids(self.proposer.propose(output.scheduled, self.scheduler.requests))
+        return outputs
 
     def _overlapped_step(self) -> list[RequestOutput]:
         """Decide a step and hand it out, and only then take in the one before: the device finds work when it is done with that.
@@ -157,10 +163,15 @@ def _require_window(scheduled: int | None, window: int | None, ops: ModuleType) 
         raise InvalidConfigError(f"sliding_window={scheduled}: the model's config.json says {window}; give the scheduler the model's")
     if window and ops is not torch_ops:
         raise InvalidConfigError(f"the kernels know no sliding window, and the model has one of {window} tokens; choose kernels=False")
-def _require_no_drafts(config: SchedulerConfig) -> None:
-    for name in ("num_speculative_tokens", "num_lookahead_tokens"):
-        if getattr(config, name):
-            raise InvalidConfigError(f"{name}={getattr(config, name)}: the scheduler knows drafts, the model runner does not; leave it at 0")
+
+
+def _require_drafts(config: SchedulerConfig, speculative_config: SpeculativeConfig | None) -> None:
+    """The scheduler and the proposer must mean the same number of drafts. An n-gram has no keys and values of its own."""
+    if config.num_lookahead_tokens:
+        raise InvalidConfigError(f"num_lookahead_tokens={config.num_lookahead_tokens}: no proposer here has keys and values of its own; leave it at 0")
+    proposed = speculative_config.num_speculative_tokens if speculative_config else 0
+    if config.num_speculative_tokens != proposed:
+        raise InvalidConfigError(f"num_speculative_tokens={config.num_speculative_tokens}: the speculative_config proposes {proposed}; give the scheduler as many")
 
 
 def _require_logprobs(max_logprobs: int, logprobs_mode: str) -> None:

@@ -21,6 +21,8 @@ from impl.triton_ops import Batch
 from impl.upload import upload
 from kernels.decode_inputs import decode_inputs
 
+NEWEST = -1     # in the place of a token: the one that the device has sampled last
+
 
 class Handed:
     """A step that is handed out. Mirrors `v1/worker/gpu/async_utils.py::AsyncOutput`."""
@@ -93,6 +95,8 @@ class GPUModelRunner(ModelRunner):
         rows = self.states.rows_of(shares)
         num_new = numpy.array([share.num_tokens for share in shares])
         ends = numpy.array([share.num_computed_tokens for share in shares]) + num_new
+        if any(share.spec_token_ids for share in shares):
+            return self._verify_drafts(shares, requests, rows, num_new, ends)
         samples = ends == self.states.num_tokens[rows]      # all of its tokens are computed now
         token_ids = None
         if samples.all() and (num_new == 1).all():
@@ -121,14 +125,14 @@ class GPUModelRunner(ModelRunner):
         """A step in which all decode. Of each request: logits [vocabulary], the token that is drawn if all are let in, position and row (int64)."""
         told = numpy.zeros((3, self.inputs.shape[1]), dtype=numpy.int32)
         told[1] = self.states.padding
-        told[:, :len(rows)] = [requests[share.request_id].token_ids[-1] if known else -1 for share, known in zip(shares, self._known(shares, requests, ends))], rows, ends
+        told[:, :len(rows)] = [requests[share.request_id].token_ids[-1] if known else NEWEST for share, known in zip(shares, self._known(shares, requests, ends))], rows, ends
         self.inputs.copy_(upload([told], self.device)[0])
         return [result[:len(rows)] for result in self.graphs.run(self.graphs.size_for(len(rows)))]
 
     @staticmethod
     def _known(shares: Sequence[ScheduledRequest], requests: Mapping[str, Request], ends: numpy.ndarray) -> list[bool]:
         """Whether the processor knows all tokens of a share; if not, it lacks the last."""
-        return [len(requests[share.request_id].token_ids) >= end for share, end in zip(shares, ends.tolist())]
+        return [len(requests[share.request_id].token_ids) >= end - len(share.spec_token_ids) for share, end in zip(shares, ends.tolist())]
 
     def _decode(self, size: int) -> tuple[torch.Tensor, ...]:
         """The first `size` of `inputs`; see `_replay`."""
@@ -148,19 +152,34 @@ class GPUModelRunner(ModelRunner):
     def _compute(self, shares: Sequence[ScheduledRequest], requests: Mapping[str, Request], rows: numpy.ndarray, num_new: numpy.ndarray,
                  ends: numpy.ndarray, samples: numpy.ndarray) -> tuple[torch.Tensor | None, torch.Tensor, torch.Tensor]:
         """Any step, kernel by kernel. Logits, positions and rows are of those who sample."""
+        hidden, _ = self._forward(shares, requests, rows, num_new, ends)
+        last = num_new.cumsum() - 1     # of each request, the token that tells what comes next
+        chosen, positions, device_rows = upload([last[samples], (ends - 1)[samples], rows[samples]], self.device)
+        return self.model.compute_logits(hidden[chosen]) if samples.any() else None, positions, device_rows
+
+    def _verify_drafts(self, shares: Sequence[ScheduledRequest], requests: Mapping[str, Request], rows: numpy.ndarray, num_new: numpy.ndarray,
+                       ends: numpy.ndarray) -> Known:
+        """A step in which somebody has drafts. How many tokens it says is not known before it has said them, so it is waited for."""
+        order = numpy.lexsort((ends, num_new))
+        shares = [shares[index] for index in order]
+        sampled = self._verify(shares, requests, *self._forward(shares, requests, rows[order], num_new[order], ends[order])[::-1])
+        for request_id, new in sampled.items():
+            self.states.num_tokens[self.states.row[request_id]] += len(new.token_ids)
+        return Known(sampled)
+
+    def _forward(self, shares: Sequence[ScheduledRequest], requests: Mapping[str, Request], rows: numpy.ndarray, num_new: numpy.ndarray,
+                 ends: numpy.ndarray) -> tuple[torch.Tensor, list[int]]:
+        """Hidden states [tokens, hidden size], and where each request's begin."""
         token_ids: list[int] = []
         for share, end, known in zip(shares, ends.tolist(), self._known(shares, requests, ends)):
-            token_ids += requests[share.request_id].token_ids[share.num_computed_tokens:end]
-            if not known:
-                token_ids.append(-1)
-        last = num_new.cumsum() - 1     # of each request, the token that tells what comes next
+            token_ids += requests[share.request_id].token_ids[share.num_computed_tokens:end - len(share.spec_token_ids)]
+            token_ids += [max(draft, 0) for draft in share.spec_token_ids] if known else [NEWEST]     # a placeholder has no embedding
         used = -(-int(ends.max()) // self.block_size)
         batch = Batch.at(num_new, ends - num_new, self.states.host_tables[rows, :used], self.block_size, self.device, self.dtype)
-        tokens, owners, chosen, positions, device_rows = upload(
-            [numpy.array(token_ids), numpy.repeat(rows, num_new), last[samples], (ends - 1)[samples], rows[samples]], self.device)
+        tokens, owners = upload([numpy.array(token_ids), numpy.repeat(rows, num_new)], self.device)
         hidden = self.model(torch.where(tokens < 0, self.states.newest[owners], tokens), self.caches, batch)
         self.sampler.prompt_logprobs.collect(shares, requests, batch.query_start, hidden, self.model.compute_logits)
-        return self.model.compute_logits(hidden[chosen]) if samples.any() else None, positions, device_rows
+        return hidden, batch.query_start
 
     def _sample_here(self, logits: torch.Tensor, sampling: Sequence[Request], rows: numpy.ndarray) -> dict[str, Sampled]:
         """Who looks at what was said before, or wants to be told of more than a token: the processor needs the tokens in flight for that."""

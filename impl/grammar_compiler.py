@@ -84,6 +84,21 @@ class XgrammarMatcher:
         """What comes after the grammar's end is not its business."""
         return all(self.matcher.is_terminated() or self.matcher.accept_token(token_id) for token_id in token_ids)
 
+    def validate(self, token_ids: Sequence[int]) -> tuple[int, ...]:
+        """The first of these tokens, as many as may come one after the other; nothing has come of it."""
+        number = next((index for index, token_id in enumerate(token_ids) if self.matcher.is_terminated() or not self.matcher.accept_token(token_id)),
+                      len(token_ids))
+        self.matcher.rollback(number)
+        return tuple(token_ids[:number])
+
+    def mask_ahead(self, logits: torch.Tensor, token_ids: Sequence[int]) -> None:
+        """`mask` each row by what may come behind the tokens before it. `logits`: [tokens + 1, vocabulary]; `token_ids`: valid ones."""
+        for row, token_id in zip(logits.split(1), (*token_ids, None)):
+            self.mask(row)
+            if token_id is not None:
+                self.matcher.accept_token(token_id)
+        self.matcher.rollback(len(token_ids))
+
     def mask(self, logits: torch.Tensor) -> None:
         """Set to -inf, in place, what may not come next. `logits`: [1, vocabulary]."""
         if not self.matcher.is_terminated():

@@ -23,13 +23,14 @@ class InvalidPromptError(InferLabError):
 
 
 class InputProcessor:
-    """`eos_token_id` ends a sequence; so do `more_eos_token_ids`, unless a request ignores them."""
+    """`eos_token_id` ends a sequence; so do `more_eos_token_ids`, unless a request ignores them. `drafts`: there is speculative decoding."""
 
     def __init__(self, tokenizer: Tokenizer | None, vocab_size: int, max_logprobs: int,
-                 eos_token_id: int | None, more_eos_token_ids: tuple[int, ...]):
+                 eos_token_id: int | None, more_eos_token_ids: tuple[int, ...], drafts: bool = False):
         self.tokenizer, self.vocab_size = tokenizer, vocab_size
         self.max_logprobs = vocab_size if max_logprobs == -1 else max_logprobs
         self.eos_token_id, self.more_eos_token_ids = eos_token_id, more_eos_token_ids
+        self.drafts = drafts
 
     def tokens(self, prompt: Prompt) -> tuple[str | None, list[int]]:
         """The text of a prompt, if it has one, and its token ids. Raises `InvalidPromptError` or `UnknownTokenError`."""
@@ -69,6 +70,9 @@ class InputProcessor:
                  "allowed_token_ids is empty: nothing could come; leave it out, or allow something")
         _require(not ((params.stop or params.bad_words) and self.tokenizer is None),
                  "stop strings and bad_words need the text, and the checkpoint has no tokenizer.json; use token ids")
+        for name in ("min_p", "logit_bias"):
+            _require(not (self.drafts and getattr(params, name)),
+                     f"{name}={getattr(params, name)}: drafts are verified without it, as in vLLM; leave it out, or build the engine without speculative_config")
         for name in ("stop_token_ids", "logit_bias", "allowed_token_ids"):
             self._require_known(name, getattr(params, name) or ())
 

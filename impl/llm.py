@@ -14,6 +14,7 @@ from impl.models import model_config
 from impl.ops import FP8, choose
 from impl.request_output import RequestOutput
 from impl.sampling_params import SamplingParams
+from impl.speculative_config import SpeculativeConfig
 
 SHORT_DTYPES = {"half": "float16", "float": "float32"}
 BYTES = {"float32": 4, FP8: 1}      # of a number; of all other dtypes 2
@@ -30,17 +31,21 @@ class LLM:
     num_gpu_blocks_override: blocks of the KV cache; None: what fits into `kv_cache_memory_bytes`, but at least one sequence, and no more than can be used.
     kv_cache_memory_bytes: None is 1 GiB on the CPU, and on a GPU what the rest leaves of `gpu_memory_utilization`, a share of its memory.
     seed: of the chance that all requests without a seed of their own share.
+    speculative_config: who drafts, such as `{"method": "ngram", "num_speculative_tokens": 3, "prompt_lookup_max": 4}`; see `SpeculativeConfig`.
     limits: other fields of `SchedulerConfig`, such as `max_num_seqs`, `max_num_batched_tokens`, `enable_prefix_caching`, `async_scheduling`.
     """
 
     def __init__(self, model: str, *, dtype: str = "auto", device: str = "cpu", kernels: bool | None = None, kv_cache_dtype: str = "auto",
-                 enforce_eager: bool = False, max_model_len: int | None = None, block_size: int = 16, num_gpu_blocks_override: int | None = None, kv_cache_memory_bytes: int | None = None,
-                 gpu_memory_utilization: float = 0.92, max_logprobs: int = 20, logprobs_mode: LogprobsMode = "raw_logprobs", scheduling_policy: str = "fcfs", seed: int = 0, **limits):
+                 enforce_eager: bool = False, max_model_len: int | None = None, block_size: int = 16, num_gpu_blocks_override: int | None = None,
+                 kv_cache_memory_bytes: int | None = None, gpu_memory_utilization: float = 0.92, max_logprobs: int = 20,
+                 logprobs_mode: LogprobsMode = "raw_logprobs", scheduling_policy: str = "fcfs", seed: int = 0,
+                 speculative_config: Mapping[str, object] | None = None, **limits):
         self.folder = find(model)
         config = model_config(read_config(self.folder))
         dtype = _dtype(dtype, config)
         _require_known(limits)
         choose(device, dtype, kernels, kv_cache_dtype)      # refuses what nobody can compute, before its memory is planned
+        drafting = SpeculativeConfig.of(speculative_config)
         if kv_cache_memory_bytes is None and num_gpu_blocks_override is None:
             kv_cache_memory_bytes = 1 << 30
             if device.startswith("cuda"):
@@ -50,10 +55,11 @@ class LLM:
         fitting = (kv_cache_memory_bytes or 0) // _bytes_of_a_block(config, kv_cache_dtype if kv_cache_dtype != "auto" else dtype, block_size)
         if max_model_len is None:
             max_model_len = min(config["max_position_embeddings"], max(num_gpu_blocks_override or 0, fitting) * block_size)
-        limits |= {"block_size": block_size, "max_model_len": max_model_len, "policy": scheduling_policy, "sliding_window": config["sliding_window"]}
+        limits |= {"block_size": block_size, "max_model_len": max_model_len, "policy": scheduling_policy, "sliding_window": config["sliding_window"],
+                   "num_speculative_tokens": drafting.num_speculative_tokens if drafting else 0}
         limits["num_blocks"] = num_gpu_blocks_override or _pool(SchedulerConfig(num_blocks=1, **limits), fitting)
         self.engine = Engine(str(self.folder), SchedulerConfig(**limits), dtype=dtype, device=device, kernels=kernels, kv_cache_dtype=kv_cache_dtype,
-                             enforce_eager=enforce_eager, max_logprobs=max_logprobs, logprobs_mode=logprobs_mode, seed=seed)
+                             enforce_eager=enforce_eager, max_logprobs=max_logprobs, logprobs_mode=logprobs_mode, seed=seed, speculative_config=drafting)
         self.num_requests = 0
 
     def generate(self, prompts: Prompt | Sequence[Prompt], sampling_params: SamplingParams | Sequence[SamplingParams] | None = None, *,
@@ -115,10 +121,12 @@ def _dtype(dtype, config: dict) -> str:
 
 
 def _require_known(limits: dict) -> None:
-    names = [spec.name for spec in fields(SchedulerConfig) if spec.name not in ("num_blocks", "policy", "sliding_window", "kv_cache_groups")]
+    own = ("num_blocks", "policy", "sliding_window", "kv_cache_groups", "num_speculative_tokens", "num_lookahead_tokens")
+    names = [spec.name for spec in fields(SchedulerConfig) if spec.name not in own]
     unknown = sorted(limits.keys() - set(names))
     if unknown:
-        raise InvalidConfigError(f"LLM has no argument {unknown[0]!r}; besides its own there are {', '.join(names)}")
+        raise InvalidConfigError(f"LLM has no argument {unknown[0]!r}; besides its own, such as num_gpu_blocks_override and speculative_config, "
+                                 f"there are {', '.join(names)}")
 
 
 def _bytes_of_a_block(config: dict, dtype: str, block_size: int) -> int:

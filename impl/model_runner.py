@@ -12,6 +12,7 @@ import torch
 from impl.block_tables import BlockTables
 from impl.layers import Linear
 from impl.outputs import RUNNING, ScheduledRequest, SchedulerOutput
+from impl.rejection_sampler import RejectionSampler
 from impl.request import Request
 from impl.sampler import Sampled, Sampler
 from impl.threads import Threads
@@ -32,6 +33,7 @@ class ModelRunner:
         self.threads = Threads()
         self.num_products = sum(each.in_features * each.out_features for each in model.modules() if isinstance(each, Linear))     # per token
         self.block_tables = BlockTables()
+        self.rejection_sampler = RejectionSampler(sampler)
 
     @torch.inference_mode()
     def execute(self, output: SchedulerOutput, requests: Mapping[str, Request]) -> dict[str, Sampled]:
@@ -44,6 +46,8 @@ class ModelRunner:
         with self.threads.for_step(len(token_ids) * self.num_products):
             hidden = self.model(token_ids, self.caches, batch)
         self.sampler.prompt_logprobs.collect(shares, requests, batch.query_start, hidden, self.model.compute_logits)
+        if any(share.spec_token_ids for share in shares):
+            return self._verify(shares, requests, batch.query_start, hidden)
         done = [(row - 1, requests[share.request_id]) for share, row in zip(shares, batch.query_start[1:])
                 if share.num_computed_tokens + share.num_tokens == requests[share.request_id].num_tokens]
         if not done:
@@ -54,6 +58,18 @@ class ModelRunner:
             if request.grammar:     # before the sampler: also the raw logprobs know nothing of what cannot come
                 request.grammar.matcher.mask(logits[row:row + 1])
         return self.sampler(logits, list(sampling))
+
+    def _verify(self, shares: Sequence[ScheduledRequest], requests: Mapping[str, Request], query_start: list[int],
+                hidden: torch.Tensor) -> dict[str, Sampled]:
+        """A step in which somebody has drafts: for each request the logits at its last token and at each of its drafts.
+
+        Mirrors `v1/worker/gpu_model_runner.py::GPUModelRunner._calc_spec_decode_metadata`.
+        """
+        done = [(share, row) for share, row in zip(shares, query_start[1:])
+                if share.num_computed_tokens + share.num_tokens - len(share.spec_token_ids) == requests[share.request_id].num_tokens]
+        rows = [row for share, end in done for row in range(end - 1 - len(share.spec_token_ids), end)]
+        return self.rejection_sampler(self.model.compute_logits(hidden[rows]), [requests[share.request_id] for share, _ in done],
+                                      [share.spec_token_ids for share, _ in done])
 
     def _follow(self, output: SchedulerOutput) -> None:
         """Bring the block tables up to date."""
@@ -71,6 +87,7 @@ class ModelRunner:
         token_ids: list[int] = []
         for share in shares:
             token_ids += requests[share.request_id].token_ids[share.num_computed_tokens:share.num_computed_tokens + share.num_tokens]
+            token_ids += [max(draft, 0) for draft in share.spec_token_ids]      # a placeholder has no embedding
         request_ids, _, num_new, num_computed, *_ = zip(*shares)
         batch = self.ops.Batch.at(numpy.array(num_new), numpy.array(num_computed), self.block_tables.of(request_ids), self.block_size,
                                   self.device, self.dtype, **self.window)

@@ -68,16 +68,19 @@ class OutputProcessor:
         return last
 
     def _extend(self, child: _Child, output: EngineCoreOutput, sampled: Sampled) -> RequestOutput:
-        completion, stopped_by = child.completion, None
+        """Take in the tokens of a step, which with drafts may be several. What is behind a stop string was never said."""
+        completion, stopped_by, last = child.completion, None, len(output.new_token_ids) - 1
         if sampled.prompt_logprobs is not None:
             child.output.prompt_logprobs = self._of_prompt(child, sampled.prompt_logprobs)
-        for token_id in output.new_token_ids:
+        for index, token_id in enumerate(output.new_token_ids):
             if completion.logprobs is not None:
-                completion.logprobs.append(_decoded(child.tokenizer, sampled.logprobs, completion.token_ids[-LONGEST_CHARACTER:]))
-                completion.cumulative_logprob += sampled.logprobs[token_id][0]
+                completion.logprobs.append(_decoded(child.tokenizer, sampled.logprobs[index], completion.token_ids[-LONGEST_CHARACTER:]))
+                completion.cumulative_logprob += sampled.logprobs[index][token_id][0]
             completion.token_ids.append(token_id)
             if child.detokenizer:
-                stopped_by = child.detokenizer.append(token_id, stops=output.finish_reason == "stop")
+                stopped_by = child.detokenizer.append(token_id, stops=output.finish_reason == "stop" and index == last)
+                if stopped_by is not None:
+                    break
         completion.finish_reason, completion.stop_reason = output.finish_reason, output.stop_reason
         if stopped_by is not None:
             if not completion.finish_reason:    # the scheduler knows no text: it has to be told

@@ -19,10 +19,10 @@ BROKEN = "NonFiniteLogitsError: no token can be chosen: the model computed NaN o
 
 @dataclass(slots=True)
 class Sampled:
-    """What a step found for one request. `error`: why there is no token."""
+    """What a step found for one request: one token, or with drafts several. `error`: why there is none."""
 
     token_ids: list[int]
-    logprobs: Ranked | None = None
+    logprobs: list[Ranked] | None = None            # by token
     prompt_logprobs: list[Ranked] | None = None     # with the first token
     error: str | None = None
 
@@ -38,6 +38,10 @@ class Sampler:
 
     def __call__(self, logits: torch.Tensor, requests: list[Request]) -> dict[str, Sampled]:
         """Sample one token for each row of `logits` [requests, vocabulary]."""
+        return {request.request_id: new for request, new in zip(requests, self.sample(logits, requests))}
+
+    def sample(self, logits: torch.Tensor, requests: list[Request]) -> list[Sampled]:
+        """The same, row by row: a request that knows its next tokens already may have several."""
         processed = self._process(logits, requests)
         best, token_ids = self._best(processed)
         token_ids = token_ids.tolist()
@@ -51,8 +55,9 @@ class Sampler:
             if self.logprobs_mode.startswith("processed") and any(request.sampling_params.logprobs is not None for request in chosen):
                 processed = processed.index_copy(0, torch.tensor(random, device=processed.device), thinned)
         logprobs = self._logprobs(logits if self.logprobs_mode.startswith("raw") else processed, token_ids, requests)
-        return {request.request_id: Sampled([], error=BROKEN) if index in broken else
-                Sampled([token_ids[index]], logprobs.get(index), self.prompt_logprobs.pop(request)) for index, request in enumerate(requests)}
+        return [Sampled([], error=BROKEN) if index in broken else
+                Sampled([token_ids[index]], [logprobs[index]] if index in logprobs else None, self.prompt_logprobs.pop(request))
+                for index, request in enumerate(requests)]
 
     def forget(self, request_ids: list[str]) -> None:
         """Drop what was kept for requests that have finished."""
@@ -91,6 +96,15 @@ class Sampler:
         shares = logits.softmax(-1, dtype=torch.float64).cumsum(-1)     # a float32 sum would lose the improbable tokens
         where = 1 - torch.rand(len(logits), 1, dtype=torch.float64, generator=self.chance)
         return torch.searchsorted(shares, where.to(logits.device) * shares[:, -1:])[:, 0]
+
+    def remember(self, request: Request) -> torch.Tensor | None:
+        """Where the chance of a request stands that has a seed of its own; see `draw_again`."""
+        return self._generator(request).get_state() if request.sampling_params.seed is not None else None
+
+    def draw_again(self, request: Request, state: torch.Tensor | None, num_tokens: int) -> None:
+        """Forget what was drawn since but the first `num_tokens`: a seed says with drafts what it says without."""
+        if state is not None:
+            torch.randint(0, 2**31, (num_tokens,), generator=self._generator(request).set_state(state))
 
     def _generator(self, request: Request) -> torch.Generator:
         if request.request_id not in self.generators:

@@ -26,6 +26,9 @@ class Sampler(sampler.Sampler):
         for request_id in request_ids:
             self.seeds.pop(request_id, None)
 
+    def remember(self, request: Request) -> None:
+        """Nothing: what a seed draws for rejected drafts takes nothing from what comes."""
+
     def _best(self, logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         token_ids = greedy(logits)
         return logits.gather(1, token_ids[:, None])[:, 0], token_ids

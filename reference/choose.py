@@ -9,6 +9,7 @@ from reference.instruments import Instruments
 from reference.play import play
 from reference.prompts import Prompts
 from reference.trace import Run
+from reference.vllm_ngram import has_numba
 from reference.vllm_scheduler import VllmEngine, installed_version
 from reference.vllm_server import ask_server
 from reference.workload import Workload
@@ -93,6 +94,8 @@ class Reference:
                                   "with vLLM installed ('make spec'), '--reference=record' records it")
         if self.mode == "record" and isinstance(workload, Prompts) and self.device != "cpu":
             raise NoReference("what a model says is recorded with vLLM's build for CPUs ('LAB=cpu make setup'), and the one here is for GPUs")
+        if isinstance(workload, Prompts) and "speculative_config" in workload.limits and not has_numba():
+            raise NoReference("vLLM's n-gram proposer is compiled by numba, and there is none here: 'make setup' installs it")
         watched: list[dict[str, str]] = []
         run = self.live(workload, self.instruments and partial(self.instruments.attach, watched=watched))
         run.watched = watched

@@ -196,8 +196,8 @@ class OurGenerator:
         def forced_execute(output, requests):
             sampled = execute(output, requests)
             for request_id, new in sampled.items():
-                token_ids = forced.get(request_id, [])[requests[request_id].num_output_tokens:][:1]
-                if token_ids and new.logprobs and token_ids[0] in new.logprobs:
+                token_ids = forced.get(request_id, [])[requests[request_id].num_output_tokens:][:len(new.token_ids)]
+                if token_ids and new.logprobs and all(token_id in ranked for token_id, ranked in zip(token_ids, new.logprobs)):
                     new.token_ids = token_ids
             return sampled
 

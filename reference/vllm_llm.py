@@ -5,6 +5,7 @@ side, and an old one that is destroyed breaks its successor, so none ever is.
 """
 import functools
 import inspect
+import json
 import logging
 import os
 import re
@@ -17,6 +18,7 @@ from impl.sampling_params import SamplingParams
 from reference.generate import Generation, Watcher, generate
 from reference.prompts import Ask, Prompts
 from reference.trace import State, Step
+from reference.vllm_ngram import import_numba
 from reference.vllm_scheduler import QUIET, VllmEyes, installed_device
 
 # Set here, not when vLLM is asked for: torch reads some of it when it is imported, and our engine imports torch too.
@@ -49,8 +51,10 @@ CRASHED: list = []      # not used any more, and kept all the same
 
 def _llm(model: str, limits: dict):
     """The engine for a checkpoint and limits, one step at a time: built once per process (3 s, then 0.3 s each), and kept."""
-    key = (model, *sorted(limits.items()))
+    key = (model, json.dumps(limits, sort_keys=True))
     if key not in ENGINES:
+        if "speculative_config" in limits:
+            import_numba()
         on_gpu = ON_GPU if installed_device() == "cuda" else {}
         ENGINES[key] = _vllm().LLM(model=model, enforce_eager=True, async_scheduling=False, use_tqdm_on_load=False, **(on_gpu | limits))
     return ENGINES[key]

@@ -1,6 +1,7 @@
-"""vLLM's own n-gram proposer. Where numba is missing, which compiles it, the same source is interpreted."""
+"""vLLM's own n-gram proposer, which numba compiles. Where that is missing, the same source is interpreted here; a whole engine needs it."""
 import functools
 import importlib
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import util
@@ -16,10 +17,34 @@ def propose(token_ids: Sequence[int], min_n: int, max_n: int, num_speculative_to
     return tuple(map(int, found))
 
 
+def has_numba() -> bool:
+    return util.find_spec("numba") is not None
+
+
+@functools.cache
+def import_numba() -> None:
+    """Import numba so that an engine with n-grams is fast, and further engines can be built behind it in the same process.
+
+    vLLM asks for one thread; a second, which only waits, takes fifty times as long as the work on two busy cores. And
+    each engine searches the names of all modules for kernels, where llvmlite's library has an answer to every name, `__dict__` included.
+    """
+    os.environ.setdefault("NUMBA_NUM_THREADS", "1")
+    importlib.import_module("numba")
+    library = type(importlib.import_module("llvmlite.binding.ffi").lib)
+    answer = library.__getattr__
+    library.__getattr__ = lambda self, name: _no_such(name) if name == "__dict__" else answer(self, name)
+
+
+def _no_such(name: str) -> None:
+    raise AttributeError(name)
+
+
 @functools.cache
 def _module() -> ModuleType:
     vllm_scheduler._vllm()
-    if util.find_spec("numba") is None:
+    if has_numba():
+        import_numba()
+    else:
         sys.modules["numba"] = _interpreted_numba()
     try:
         return importlib.import_module("vllm.v1.spec_decode.ngram_proposer")

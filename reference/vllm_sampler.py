@@ -69,3 +69,16 @@ def _ranked(tensors, row: int, count: int | None) -> Ranked | None:
         positions, tensors.logprob_token_ids[row].tolist(), tensors.logprobs[row].tolist(), [None] * tensors.logprobs.shape[1],
         int(tensors.selected_token_ranks[row]), tensors.logprobs.shape[1] - 1 if count == -1 else count)
     return {token_id: (entry.logprob, entry.rank) for token_id, entry in positions[0].items()}
+
+
+def expanded_on_cpu(values: list[float], num_drafts: list[int], unset: float) -> list[float]:
+    """What vLLM's CPU build makes of a number for each request, such as its temperature: one for each draft, in a tensor full of `unset`.
+
+    `expand_batch_to_tokens` of `v1/sample/rejection_sampler.py` makes that tensor with `new_empty`.
+    """
+    _vllm()
+    import torch
+    from vllm.utils import cpu_triton_utils
+    output = torch.full((sum(num_drafts),), unset)
+    cpu_triton_utils._expand_kernel_impl(output, torch.tensor(values), torch.tensor(num_drafts, dtype=torch.int32).cumsum(0, dtype=torch.int32), 0, 1)
+    return output.tolist()

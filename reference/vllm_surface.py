@@ -13,6 +13,13 @@ def sampling_params_from_optional(**params):
     return _vllm().SamplingParams.from_optional(**params)
 
 
+def speculative_config(**given):
+    """vLLM's `SpeculativeConfig`. Raises what it raises."""
+    _vllm()
+    from vllm.config import SpeculativeConfig
+    return SpeculativeConfig(**given)
+
+
 def defaults() -> dict:
     """The default of each sampling parameter, by name."""
     return {name: parameter.default for name, parameter in inspect.signature(_vllm().SamplingParams).parameters.items()}

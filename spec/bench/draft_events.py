@@ -36,13 +36,29 @@ def draft_events(run: Run) -> Counter:
     return count
 
 
+def engine_draft_events(run: Run) -> Counter:
+    """The same of a whole engine, whose own proposer says what is drafted."""
+    count: Counter = Counter()
+    if not run.workload.config.get("speculative_config"):
+        return count
+    for step in run.steps:
+        told = {done.request_id: done for done in step.outputs}
+        for share in step.scheduled:
+            if share.kind != RUNNING:
+                count["placeholders"] += bool(share.spec_token_ids)
+            elif share.request_id in told:
+                count["nothing proposed"] += not share.spec_token_ids
+                _count_verified(share.spec_token_ids, told[share.request_id], count)
+    return count
+
+
 def _count_verified(drafts: tuple[int, ...], done, count: Counter) -> None:
     accepted = sum(draft == token for draft, token in zip(drafts, done.new_token_ids))
     count["draft"] += len(drafts)
     count["accepted draft"] += accepted
     if accepted < len(done.new_token_ids) and accepted < len(drafts):
         count["rejected draft"] += len(drafts) - accepted
-    elif done.finish_reason and accepted == len(done.new_token_ids):
+    elif drafts and done.finish_reason and accepted == len(done.new_token_ids):
         count["end inside drafts"] += 1
 
 

@@ -3,7 +3,7 @@ from collections import Counter
 
 from reference.generate import Generation
 from reference.trace import CRASHED, NULL, REFUSED, STALLED, Run, Step, by_group
-from spec.bench.draft_events import draft_events
+from spec.bench.draft_events import draft_events, engine_draft_events
 
 
 def events(run: Run) -> Counter:
@@ -24,7 +24,7 @@ def events(run: Run) -> Counter:
     if run.workload.config.get("async_scheduling"):
         count += _overlapped(run)
     if isinstance(run, Generation):
-        return +(count + _generated(run))
+        return +(count + _generated(run) + engine_draft_events(run))
     count["abort call"] = sum(action.name == "abort" for action in run.workload.actions)    # there may be nobody to abort
     structured = {spec.request_id for spec in run.workload.requests if spec.grammar}
     count["grammar wait"] = sum(bool(structured & set(step.scheduled_state.waiting)) for step in run.steps)

@@ -14,7 +14,7 @@ LONG = SamplingParams(temperature=0, max_tokens=400, ignore_eos=True)
 @pytest.fixture(scope="module")
 def build():
     from impl.async_llm import AsyncLLM
-    return lambda: AsyncLLM(folder("qwen3"), dtype="float32", device=DEVICE, **LIMITS)
+    return lambda **more: AsyncLLM(folder("qwen3"), dtype="float32", device=DEVICE, **LIMITS, **more)
 
 
 def nothing_is_left(llm):
@@ -34,11 +34,12 @@ async def read(llm, prompt, params, request_id):
     return outputs
 
 
-def test_requests_that_arrive_while_others_run_get_vllms_tokens(build):
+@pytest.mark.parametrize("drafts", [None, {"method": "ngram", "num_speculative_tokens": 3, "prompt_lookup_min": 1}], ids=["plain", "drafts"])
+def test_requests_that_arrive_while_others_run_get_vllms_tokens(build, drafts):
     texts = ["Once upon a time", "The king said", "END.", "the the the"]
 
     async def scene():
-        llm = build()
+        llm = build(speculative_config=drafts)
 
         async def late(index, text):
             await asyncio.sleep(0.01 * index)

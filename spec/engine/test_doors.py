@@ -9,6 +9,8 @@ from impl.errors import DuplicateRequestError, InferLabError, InvalidSamplingPar
 from impl.sampling_params import SamplingParams
 from spec.engine.side_by_side import DEVICE, GREEDY, LIMITS, TEXTS, folder, needs_torch, needs_vllm, our_llm, state, told
 
+NGRAM = {"method": "ngram", "num_speculative_tokens": 3}
+
 
 @needs_vllm
 @pytest.mark.parametrize("prompt, params, error", [
@@ -67,12 +69,36 @@ def test_a_bad_prompt_among_good_ones_leaves_none_behind():
 @pytest.mark.parametrize("arguments, advice", [
     ({"max_model_len": 1025}, "knows 1024 positions"), ({"max_model_len": 512, "num_gpu_blocks_override": 3}, "raise num_blocks"), ({"dtype": "int3"}, "float32, bfloat16"),
     ({"logprobs_mode": "cooked"}, "raw_logprobs"), ({"max_logprobs": -2}, "max_logprobs"), ({"num_blocks": 30}, "num_blocks"), ({"max_seqs": 3}, "max_num_seqs"),
-    ({"num_speculative_tokens": 3}, "the model runner does not"),
+    ({"num_speculative_tokens": 3}, "speculative_config"), ({"num_lookahead_tokens": 3}, "num_lookahead_tokens"),
+    ({"speculative_config": {"method": "eagle", "num_speculative_tokens": 3}}, "only 'ngram' is built"), ({"speculative_config": {"method": "ngram"}}, "num_speculative_tokens is missing"),
+    ({"speculative_config": {"num_speculative_tokens": 0}}, "num_speculative_tokens=0"), ({"speculative_config": NGRAM | {"prompt_lookup_min": 0}}, "prompt_lookup_min=0"),
+    ({"speculative_config": NGRAM | {"prompt_lookup_min": 4, "prompt_lookup_max": 3}}, "prompt_lookup_min=4 > prompt_lookup_max=3"),
+    ({"speculative_config": NGRAM | {"model": "small"}}, "model: there are"), ({"speculative_config": NGRAM, "async_scheduling": True}, "beside async_scheduling or a sliding_window"),
 ], ids=str)
 def test_an_engine_that_cannot_be_is_not_built(arguments, advice):
     from impl.llm import LLM
     with pytest.raises(InferLabError, match=advice):
         LLM(folder("qwen3"), **arguments)
+
+
+@needs_torch
+def test_the_scheduler_and_the_proposer_mean_the_same_number_of_drafts():
+    from impl.config import SchedulerConfig
+    from impl.engine import Engine
+    from impl.speculative_config import SpeculativeConfig
+    limits = {"num_blocks": 65, "max_model_len": 512}
+    for number, proposed in ((3, None), (0, SpeculativeConfig(num_speculative_tokens=2)), (3, SpeculativeConfig(num_speculative_tokens=2))):
+        with pytest.raises(InferLabError, match=f"num_speculative_tokens={number}: the speculative_config proposes"):
+            Engine(folder("qwen3"), SchedulerConfig(num_speculative_tokens=number, **limits), speculative_config=proposed)
+
+
+@needs_vllm
+@pytest.mark.parametrize("given", [{}, {"prompt_lookup_min": 2}, {"prompt_lookup_max": 4}, {"prompt_lookup_min": 2, "prompt_lookup_max": 4}], ids=str)
+def test_the_n_grams_are_as_long_as_vllms(given):
+    from impl.speculative_config import SpeculativeConfig
+    from reference.vllm_surface import speculative_config
+    mine, real = SpeculativeConfig(num_speculative_tokens=3, **given), speculative_config(method="ngram", num_speculative_tokens=3, **given)
+    assert (mine.prompt_lookup_min, mine.prompt_lookup_max) == (real.prompt_lookup_min, real.prompt_lookup_max)
 
 
 @needs_torch

@@ -80,5 +80,7 @@ def test_what_is_not_computed_is_refused(windowed, tmp_path):
     mixed = checkpoint(tmp_path / "mixed", sliding_window=WINDOW, layer_types=["full_attention", "sliding_attention"] * 2)
     with pytest.raises(CheckpointError, match="only some layers have a sliding window"):
         ours(mixed)
+    with pytest.raises(InvalidConfigError, match="beside async_scheduling or a sliding_window"):
+        ours(windowed, speculative_config={"method": "ngram", "num_speculative_tokens": 3})
     with pytest.raises(InvalidConfigError, match="choose kernels=False"):
         ours(windowed, kernels=True)

@@ -63,6 +63,19 @@ def test_a_seed_gives_the_same_tokens_beside_others():
     assert said[0] == said[2] != said[1]
 
 
+@pytest.mark.parametrize("params", [{"temperature": 0}, {"temperature": 1.0, "seed": 2}], ids=["greedy", "seeded"])
+def test_drafts_change_no_token(params):
+    """Several tokens of a request in a step, behind others that are computed: what the kernel for prompts attends to."""
+    asked = {"dtype": "float32", "device": DEVICE, "kernels": True, "max_model_len": 32, "max_num_seqs": 4, "num_gpu_blocks_override": 9}
+    drafting, plain = (impl.LLM(FOLDER, speculative_config=config, **asked) for config in (
+        {"method": "ngram", "num_speculative_tokens": 2, "prompt_lookup_min": 1}, None))
+    params = impl.SamplingParams(max_tokens=8, ignore_eos=True, allowed_token_ids=[14, 15, 16], **params)
+    said, expected = ([(done.token_ids, done.finish_reason) for output in llm.generate([[14, 15, 14, 16, 14]], params, use_tqdm=False) for done in output.outputs]
+                      for llm in (drafting, plain))
+    stats = drafting.engine.scheduler.speculation.stats
+    assert said == expected and 0 < stats.num_accepted_tokens < stats.num_draft_tokens
+
+
 def test_a_cache_of_8_bits_holds_more_and_says_much_the_same():
     asked = {"dtype": "float32", "device": DEVICE, "kernels": True, "kv_cache_memory_bytes": 1 << 17, "max_model_len": 64, "max_num_seqs": 99}
     exact, rounded = (impl.LLM(FOLDER, kv_cache_dtype=kind, **asked) for kind in ("auto", "fp8"))

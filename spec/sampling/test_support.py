@@ -45,7 +45,7 @@ def requests_of(batch, **more):
 def ours(logits, requests, mode="raw_logprobs"):
     from impl.sampler import Sampler
     sampled = Sampler(mode)(logits, requests)
-    return [(new.token_ids[0] if new.token_ids else None, new.logprobs) for new in (sampled[request.request_id] for request in requests)]
+    return [(new.token_ids[0] if new.token_ids else None, new.logprobs and new.logprobs[0]) for new in (sampled[request.request_id] for request in requests)]
 
 
 def close(mine, real):
