@@ -72,9 +72,9 @@ class AsyncScheduler(Scheduler):
 
     def _num_missing_tokens(self, request: Request) -> int:
         """None, if the token in flight is the last one: by `max_tokens` or `max_model_len` this is known before it comes."""
-        num_tokens = len(request.token_ids) + request.num_output_placeholders
-        last = min(request.num_prompt_tokens + request.max_tokens, self.config.max_model_len)
-        if request.num_output_placeholders and num_tokens >= last:
+        in_flight = request.num_output_placeholders
+        num_tokens = request.num_tokens + in_flight
+        if in_flight and (request.num_output_tokens + in_flight >= request.max_tokens or num_tokens >= self.config.max_model_len):
             return 0
         return num_tokens - request.num_computed_tokens
 

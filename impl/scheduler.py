@@ -168,15 +168,13 @@ class Scheduler:
         return new_token_ids, has_stopped
 
     def _end_failed_grammars(self) -> list[EngineCoreOutput]:
-        outputs = []
-        for request in self.admission.failed:
-            if self.requests.get(request.request_id) is request:    # nobody has aborted it meanwhile
-                self.waiting.remove(request)
-                request.status = RequestStatus.FINISHED_ERROR
-                self._finish(request)
-                outputs.append(EngineCoreOutput(request.request_id, (), request.status.value))
-        self.admission.failed.clear()
-        return outputs
+        seen, self.admission.failed = dict.fromkeys(self.admission.failed), []      # each once: a step in flight may have seen it too
+        ended = [request for request in seen if self.requests.get(request.request_id) is request]      # nobody has aborted it meanwhile
+        for request in ended:
+            self.waiting.remove(request)
+            request.status = RequestStatus.FINISHED_ERROR
+            self._finish(request)
+        return [EngineCoreOutput(request.request_id, (), request.status.value) for request in ended]
 
     # Parts of a step
 

@@ -73,7 +73,6 @@ class Speculation:
 
         All sampled tokens but the last are drafts that were right.
         """
-        if drafts and num_sampled_tokens:
-            num_accepted = num_sampled_tokens - 1
-            request.num_computed_tokens -= len(drafts) - num_accepted
-            self.stats.observe_draft(len(drafts), num_accepted)
+        num_accepted = num_sampled_tokens - 1
+        request.num_computed_tokens -= len(drafts) - num_accepted
+        self.stats.observe_draft(len(drafts), num_accepted)

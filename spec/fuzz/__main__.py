@@ -17,7 +17,7 @@ from spec.fuzz.generator import KINDS, PLAIN, WINDOWS, must_happen
 from spec.fuzz.shard import REPORT_EVERY
 
 # Not async_scheduler.py: its two refusals are for who takes steps out of their turn, as the player never does.
-COVERED = "impl/scheduler.py,impl/block_manager.py,impl/block_pool.py,impl/block_hash.py,impl/request.py,impl/request_queue.py,impl/structured_output.py,impl/speculation.py"
+COVERED = "impl/scheduler.py,impl/admission.py,impl/step.py,impl/block_manager.py,impl/block_pool.py,impl/block_hash.py,impl/request.py,impl/request_queue.py,impl/structured_output.py,impl/speculation.py"
 COVERED_WITH_WINDOWS = "impl/hybrid_block_manager.py,impl/kv_cache_group.py,impl/sliding_window.py,impl/block_pool.py"
 
 

@@ -512,8 +512,8 @@ IN_FLIGHT = [
            "A request whose last token is in flight is given one more step, as if nobody knew max_tokens. So it was when vLLM began "
            "to schedule asynchronously, until PR #27922.",
            "async_scheduler.py",
-           "num_tokens >= last:",
-           "num_tokens > last:"),
+           "request.num_output_tokens + in_flight >= request.max_tokens",
+           "request.num_output_tokens + in_flight > request.max_tokens"),
     Mutant("token-lost-with-the-blocks",
            "A request that is preempted loses the token which the step in flight samples for it, and samples it again. "
            "PR #47900 wanted it so; vLLM delivers the token instead, PR #48245.",
@@ -595,7 +595,7 @@ SPECULATION = [
            "What was computed for rejected drafts counts as computed: the next step starts behind tokens that were never said, and "
            "their keys and values are those of the wrong ones.",
            "speculation.py",
-           "            request.num_computed_tokens -= len(drafts) - num_accepted\n",
+           "        request.num_computed_tokens -= len(drafts) - num_accepted\n",
            ""),
     Mutant("drafts-cached",
            "A block is cached as soon as drafts fill it. They have no hash of their own yet; so the engine looks for one and crashes. "
