@@ -19,31 +19,31 @@ def sizes(largest: int) -> list[int]:
 
 
 class CudaGraphs:
-    """`compute(size)`: launches a step of `size` requests and returns what is to be read of it, the same memory each time it is replayed."""
+    """Of `compute(size)`, which launches a step of `size` requests and returns what is to be read of it: when replayed, in the same memory each time."""
 
-    def __init__(self, compute: Callable[[int], tuple[torch.Tensor, ...]], largest: int):
-        self.compute, self.sizes = compute, sizes(largest)
+    def __init__(self, largest: int):
+        self.sizes = sizes(largest)
         self.graphs: dict[int, torch.cuda.CUDAGraph] = {}
         self.results: dict[int, tuple[torch.Tensor, ...]] = {}
 
-    def capture(self) -> None:
+    def capture(self, compute: Callable[[int], tuple[torch.Tensor, ...]]) -> None:
         """Record all sizes, the largest first: the smaller ones find room in its memory. One step runs before, as kernels are compiled with their first launch."""
         pool = None
         for size in tqdm(self.sizes[::-1], "Capturing CUDA graphs", dynamic_ncols=True, disable=None):      # None: unless it is a terminal
-            self.compute(size)
+            compute(size)
             torch.cuda.synchronize()
             graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(graph, pool=pool):
-                self.results[size] = self.compute(size)
+                self.results[size] = compute(size)
             pool, self.graphs[size] = graph.pool(), graph
 
     def size_for(self, num_requests: int) -> int:
         """The smallest size that holds so many."""
         return next(size for size in self.sizes if size >= num_requests)
 
-    def run(self, size: int) -> tuple[torch.Tensor, ...]:
+    def run(self, size: int, compute: Callable[[int], tuple[torch.Tensor, ...]]) -> tuple[torch.Tensor, ...]:
         """Launch a step of `size`: from its graph, or if none was captured, kernel by kernel."""
         if size not in self.graphs:
-            return self.compute(size)
+            return compute(size)
         self.graphs[size].replay()
         return self.results[size]

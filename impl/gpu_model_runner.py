@@ -4,6 +4,7 @@ The device does things in the order in which they are handed out, so the next st
 newest tokens where the one before leaves them (`gpu_request_states.py`). Steps in which all requests decode are CUDA graphs;
 the others are launched kernel by kernel, which their many tokens hide. Mirrors `v1/worker/gpu/model_runner.py::GPUModelRunner`.
 """
+import gc
 from collections.abc import Mapping, Sequence
 from copy import copy
 
@@ -68,10 +69,13 @@ class GPUModelRunner(ModelRunner):
         # What a decode step is told, by request: its newest token or -1, its row, its tokens by now.
         self.inputs = torch.zeros((3, config.max_num_seqs), dtype=torch.int32, device=self.device)
         self.inputs[1] = self.states.padding
-        self.graphs = CudaGraphs(self._decode, config.max_num_seqs)
+        self.graphs = CudaGraphs(config.max_num_seqs)
         if self.device.type == "cuda" and not enforce_eager:
             with torch.inference_mode():
-                self.graphs.capture()
+                self.graphs.capture(self._decode)
+            # What is here stays: or the garbage collector would look through all of it every few hundred steps, for a quarter of a second.
+            gc.collect()
+            gc.freeze()
 
     def execute(self, output: SchedulerOutput, requests: Mapping[str, Request]) -> dict[str, Sampled]:
         """Compute a step, and wait for it."""
@@ -127,7 +131,7 @@ class GPUModelRunner(ModelRunner):
         told[1] = self.states.padding
         told[:, :len(rows)] = [requests[share.request_id].token_ids[-1] if known else NEWEST for share, known in zip(shares, self._known(shares, requests, ends))], rows, ends
         self.inputs.copy_(upload([told], self.device)[0])
-        return [result[:len(rows)] for result in self.graphs.run(self.graphs.size_for(len(rows)))]
+        return [result[:len(rows)] for result in self.graphs.run(self.graphs.size_for(len(rows)), self._decode)]
 
     @staticmethod
     def _known(shares: Sequence[ScheduledRequest], requests: Mapping[str, Request], ends: numpy.ndarray) -> list[bool]:

@@ -30,6 +30,9 @@ TILES = {(2, 2): {"TILE": 64, "num_warps": 4, "num_stages": 4}, (2, 1): {"TILE":
 GRAIN = 64              # tokens: items are multiples, but for the last of a request
 SHORTEST_SHARE = 256    # tokens: below, merging costs more than the parallel work brings
 PROGRAMS_PER_SM = 3     # as many as run at once, so that all begin and end together
+# Among many requests hardly one is cut in pieces, and what counts is that few programs have to find out that there is nothing to merge.
+MANY = 64
+MERGE_FEW, MERGE_MANY = {"HEADS": 1, "SPLITS": 32, "num_warps": 1}, {"HEADS": 4, "SPLITS": 8, "num_warps": 4}
 
 
 def decode_attention_twin(queries, key_cache, value_cache, block_tables, seq_lens, scale=None, k_scale=None, v_scale=None) -> torch.Tensor:
@@ -137,8 +140,9 @@ def decode_attention(queries: torch.Tensor, key_cache: torch.Tensor, value_cache
         *queries.stride()[:2], *key_cache.stride()[:3], *value_cache.stride()[:3], block_tables.stride(0), *out.stride()[:2],
         GROUP=num_heads // num_kv_heads, ROWS=max(16, triton.next_power_of_2(num_heads // num_kv_heads)), D=head_dim, PADDED_D=padded_dim,
         BLOCK_SIZE=key_cache.shape[1], **(tiles or TILES[queries.element_size(), key_cache.element_size()]), **EARLY)
-    _merge[(num_requests, num_heads)](partial, states, plan.first, out, k_scale, scale, *out.stride()[:2], num_heads,
-                                      D=head_dim, PADDED_D=padded_dim, SPLITS=32, num_warps=1, **EARLY)
+    merge = MERGE_FEW if num_requests < MANY or num_heads % MERGE_MANY["HEADS"] else MERGE_MANY
+    _merge[(num_requests, num_heads // merge["HEADS"])](partial, states, plan.first, out, k_scale, scale, *out.stride()[:2], num_heads,
+                                                        D=head_dim, PADDED_D=padded_dim, **merge, **EARLY)
     return out
 
 
@@ -224,32 +228,34 @@ def _attend(queries, key_cache, value_cache, block_tables, items, begin, out, pa
 
 
 @triton.jit
-def _merge(partial, states, first, out, k_scale, scale, out_row, out_head, num_heads, D: tl.constexpr, PADDED_D: tl.constexpr, SPLITS: tl.constexpr):
-    """Weigh the partial results of one request and head by what their weights add up to."""
+def _merge(partial, states, first, out, k_scale, scale, out_row, out_head, num_heads, HEADS: tl.constexpr, D: tl.constexpr, PADDED_D: tl.constexpr,
+           SPLITS: tl.constexpr):
+    """Weigh the partial results of one request by what their weights add up to, for some of its heads."""
     await_the_kernel_before()
-    request, head = tl.program_id(0), tl.program_id(1)
+    request = tl.program_id(0)
     start, stop = tl.load(first + request), tl.load(first + request + 1)
     if stop - start == 1:
         return      # is in `out` already
     if k_scale is not None:
         scale *= tl.load(k_scale)
-    column = tl.arange(0, PADDED_D)
-    highest = float("-inf")
-    total = 0.0
-    acc = tl.zeros([PADDED_D], tl.float32)
+    head, column = tl.program_id(1) * HEADS + tl.arange(0, HEADS), tl.arange(0, PADDED_D)
+    highest = tl.full([HEADS], float("-inf"), tl.float32)
+    total = tl.zeros([HEADS], tl.float32)
+    acc = tl.zeros([HEADS, PADDED_D], tl.float32)
     for begin in tl.range(start, stop, SPLITS):
         item = begin + tl.arange(0, SPLITS)
-        place = item.to(tl.int64) * num_heads + head
-        its_highest = tl.load(states + place * 2, mask=item < stop, other=float("-inf"))
-        new_highest = tl.maximum(highest, tl.max(its_highest, 0))
-        weight = tl.exp2((its_highest - new_highest) * scale) * tl.load(states + place * 2 + 1, mask=item < stop, other=0.0)
+        place = item.to(tl.int64)[None, :] * num_heads + head[:, None]
+        there = (item < stop)[None, :]
+        its_highest = tl.load(states + place * 2, mask=there, other=float("-inf"))
+        new_highest = tl.maximum(highest, tl.max(its_highest, 1))
+        weight = tl.exp2((its_highest - new_highest[:, None]) * scale) * tl.load(states + place * 2 + 1, mask=there, other=0.0)
         shrink = tl.exp2((highest - new_highest) * scale)
-        part = tl.load(partial + place[:, None] * D + column[None, :], mask=(item < stop)[:, None] & (column < D)[None, :], other=0.0)
-        acc = acc * shrink + tl.sum(part * weight[:, None], 0)
-        total = total * shrink + tl.sum(weight, 0)
+        part = tl.load(partial + place[:, :, None] * D + column[None, None, :], mask=there[:, :, None] & (column < D)[None, None, :], other=0.0)
+        acc = acc * shrink[:, None] + tl.sum(part * weight[:, :, None], 1)
+        total = total * shrink + tl.sum(weight, 1)
         highest = new_highest
-    result = acc / tl.maximum(total, 1e-30)     # of nothing: 0
-    tl.store(out + request.to(tl.int64) * out_row + head * out_head + column, result.to(out.dtype.element_ty), mask=column < D)
+    result = acc / tl.maximum(total, 1e-30)[:, None]    # of nothing: 0
+    tl.store(out + request.to(tl.int64) * out_row + head[:, None] * out_head + column[None, :], result.to(out.dtype.element_ty), mask=(column < D)[None, :])
 
 
 @cache

@@ -65,7 +65,7 @@ STANDARD = Scale(
     shape=QWEN3_600M, num_requests=256, lengths=(100, 1024), last_token_id=10_000, rounds=3, alone=(100, 512), first_token=1024, first_token_rounds=9,
     checked=(8, 64), most_apart=NOISE["bfloat16"], rates=(5, 15, 30, 60), load_seconds=5, fewest_arrivals=40, load_outputs=(100, 200),
     arguments={"vllm": ON_GPU | {"gpu_memory_utilization": 0.42},
-               "impl": ON_GPU | OURS | {"device": "cuda", "max_num_batched_tokens": 8192},
+               "impl": ON_GPU | OURS | {"device": "cuda", "max_num_batched_tokens": 16_384},
                "float32": {"dtype": "float32", "device": "cuda", "kernels": True, "enforce_eager": True, "max_model_len": 4096, "kv_cache_memory_bytes": 1 << 30}})
 
 REHEARSAL = Scale(

@@ -9,7 +9,7 @@ from hypothesis import example, given  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
 from kernels import decode_attention as module  # noqa: E402
-from kernels.decode_attention import Plan, decode_attention, decode_attention_twin, make_plan  # noqa: E402
+from kernels.decode_attention import MANY, Plan, decode_attention, decode_attention_twin, make_plan  # noqa: E402
 from reference import vllm_kernels  # noqa: E402
 from spec.kernels.caches import (BORDERS, GEOMETRIES, HOPELESS, LAYOUTS, assert_each_as_exact_as_torch, dense_attention, examples,  # noqa: E402
                                  far_end, lengths, paged, qkv_queries, untouched, write)
@@ -191,6 +191,18 @@ def test_scale(scale):
 
 
 # Pieces, and who computes them.
+
+@each_dtype
+@pytest.mark.parametrize("group", [2, 3])
+def test_pieces_of_few_among_many_requests(dtype, group):
+    """They are merged several heads at a time, if these divide, and pieces beyond the eighth in another round."""
+    lengths, cuts = [1] * MANY, [[] for _ in range(MANY)]
+    lengths[3], lengths[-1] = 0, 40
+    lengths[40], cuts[40] = 150, list(range(15, 150, 15))
+    lengths[41], cuts[41] = 20, [7]
+    queries, requests = case(lengths, 2, group, 16, 16, dtype)
+    check(decode_attention(queries, *requests.arguments, pieces(lengths, cuts)), queries, requests)
+
 
 @each_dtype
 @given(data=st.data())

@@ -114,7 +114,7 @@ def test_an_error_of_a_step_is_told_with_its_result_and_the_next_prompts_are_ans
 def test_a_decode_step_is_one_graph_launch_and_waits_for_nothing():
     engine = llm(async_scheduling=True, max_num_seqs=3).engine
     replayed, run = [], engine.model_runner.graphs.run
-    engine.model_runner.graphs.run = lambda size: (replayed.append(size), run(size))[1]
+    engine.model_runner.graphs.run = lambda size, compute: (replayed.append(size), run(size, compute))[1]
     for number in range(3):
         engine.add_request(str(number), {"prompt_token_ids": [5 + number, 6]}, SamplingParams(seed=number, max_tokens=20, ignore_eos=True))
     engine.step()
@@ -136,8 +136,8 @@ def test_a_decode_step_is_one_graph_launch_and_waits_for_nothing():
 
 def test_sizes_are_vllms():
     assert sizes(40) == [1, 2, 4, 8, 16, 24, 32, 40] and sizes(1) == [1] and sizes(300)[-4:] == [256, 272, 288, 300]
-    graphs = CudaGraphs(lambda size: (size,), 40)
-    assert [graphs.size_for(number) for number in (1, 3, 9, 33, 40)] == [1, 4, 16, 40, 40] and graphs.run(4) == (4,)
+    graphs = CudaGraphs(40)
+    assert [graphs.size_for(number) for number in (1, 3, 9, 33, 40)] == [1, 4, 16, 40, 40] and graphs.run(4, lambda size: (size,)) == (4,)
 
 
 def test_small_arrays_arrive_as_they_are():
