@@ -73,7 +73,7 @@ class GPUModelRunner(ModelRunner):
         if self.device.type == "cuda" and not enforce_eager:
             with torch.inference_mode():
                 self.graphs.capture(self._decode)
-            # What is here stays: or the garbage collector would look through all of it every few hundred steps, for a quarter of a second.
+            # What is here stays, or the garbage collector would look through all of it now and then, in the middle of a step. So does vLLM (`freeze_gc_heap`).
             gc.collect()
             gc.freeze()
 
@@ -111,18 +111,14 @@ class GPUModelRunner(ModelRunner):
             logits, positions, device_rows = self._compute(shares, requests, rows, num_new[order], ends[order], samples)
         if not samples.any():
             return Known({})
-        sampling, rows = [share.request_id for share, chosen in zip(shares, samples) if chosen], rows[samples]
-        if self.states.on_device[rows].all():
-            thinned = bool(self.states.thinned[rows].any())
-            if thinned or token_ids is None:
-                token_ids = self._draw(logits, positions, device_rows, thinned)
-            handed = Handed(sampling, token_ids)
-        else:
-            handed = Known(self._sample_here(logits, [requests[request_id] for request_id in sampling], rows))
-            chosen = [(handed.sampled[request_id].token_ids or [0])[0] for request_id in sampling]     # of whom none could be chosen, any: it is about to end
-            self.states.newest.index_copy_(0, device_rows, upload([numpy.array(chosen)], self.device)[0])
+        sampling, rows = [requests[share.request_id] for share, chosen in zip(shares, samples) if chosen], rows[samples]
+        if not self.states.on_device[rows].all():
+            return self._sample_here(logits, sampling, rows, device_rows)
+        thinned = bool(self.states.thinned[rows].any())
+        if thinned or token_ids is None:
+            token_ids = self._draw(logits, positions, device_rows, thinned)
         self.states.num_tokens[rows] += 1
-        return handed
+        return Handed([request.request_id for request in sampling], token_ids)
 
     def _replay(self, shares: Sequence[ScheduledRequest], requests: Mapping[str, Request], rows: numpy.ndarray,
                 ends: numpy.ndarray) -> list[torch.Tensor]:
@@ -185,7 +181,7 @@ class GPUModelRunner(ModelRunner):
         self.sampler.prompt_logprobs.collect(shares, requests, batch.query_start, hidden, self.model.compute_logits)
         return hidden, batch.query_start
 
-    def _sample_here(self, logits: torch.Tensor, sampling: Sequence[Request], rows: numpy.ndarray) -> dict[str, Sampled]:
+    def _sample_here(self, logits: torch.Tensor, sampling: Sequence[Request], rows: numpy.ndarray, device_rows: torch.Tensor) -> Known:
         """Who looks at what was said before, or wants to be told of more than a token: the processor needs the tokens in flight for that."""
         whole = []
         for index, (request, num_tokens) in enumerate(zip(sampling, self.states.num_tokens[rows].tolist())):
@@ -196,4 +192,8 @@ class GPUModelRunner(ModelRunner):
             if request.grammar:
                 request.grammar.matcher.mask(logits[index:index + 1])
             whole.append(request)
-        return self.sampler(logits, whole)
+        sampled = self.sampler(logits, whole)
+        chosen = [(sampled[request.request_id].token_ids or [0])[0] for request in sampling]    # of whom none could be chosen, any: it is about to end
+        self.states.newest.index_copy_(0, device_rows, upload([numpy.array(chosen)], self.device)[0])
+        self.states.num_tokens[rows] += 1
+        return Known(sampled)
