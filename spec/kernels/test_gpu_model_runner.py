@@ -55,7 +55,7 @@ def said(engine: impl.LLM, prompts, params) -> list[tuple]:
 
 @pytest.mark.parametrize("model", MODELS[:1] if FEW else MODELS)
 def test_whatever_the_loop_and_the_graphs_the_same_is_said(model):
-    prompts, params = asked(5, 16, 6) if FEW else asked(60, 200, 50)
+    prompts, params = asked(4, 12, 4) if FEW else asked(60, 200, 50)
     plain = said(llm(model, enforce_eager=True), prompts, params)
     for more in ({"async_scheduling": True}, *(() if FEW else (
             {}, {"async_scheduling": True, "num_gpu_blocks_override": 40}, {"async_scheduling": True, "max_num_seqs": 5, "max_num_batched_tokens": 32}))):
