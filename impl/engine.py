@@ -44,7 +44,8 @@ class Engine:
 
     def __init__(self, model: str, config: SchedulerConfig, *, dtype: str = "float32", device: str = "cpu", kernels: bool | None = None,
                  kv_cache_dtype: str = "auto", enforce_eager: bool = False, max_logprobs: int = 20, logprobs_mode: LogprobsMode = "raw_logprobs",
-                 seed: int = 0, speculative_config: SpeculativeConfig | None = None, tensor_parallel_size: int = 1, distributed_timeout_seconds: float = 30.0):
+                 seed: int = 0, speculative_config: SpeculativeConfig | None = None, tensor_parallel_size: int = 1,
+                 distributed_timeout_seconds: float = 30.0):
         config.require_pool_for_one_sequence()
         _require_drafts(config, speculative_config)
         folder = find(model)
@@ -182,7 +183,8 @@ def _require_drafts(config: SchedulerConfig, speculative_config: SpeculativeConf
 
 def _require_cpu_for_ranks(size: int, timeout: float, ops: ModuleType) -> None:
     if size > 1 and ops is not torch_ops:
-        raise InvalidConfigError(f"tensor_parallel_size={size}: on GPUs, and with kernels, there is one rank; choose device='cpu' and kernels=False, or leave it out")
+        raise InvalidConfigError(f"tensor_parallel_size={size}: on GPUs, and with kernels, there is one rank; "
+                                 "choose device='cpu' and kernels=False, or leave it out")
     if timeout <= 0:
         raise InvalidConfigError(f"distributed_timeout_seconds={timeout}: must be positive")
 

@@ -57,7 +57,8 @@ class LLM:
                 sizes = SchedulerConfig(num_blocks=1, **limits)
                 kv_cache_memory_bytes = kv_cache_memory(self.folder, config, BYTES.get(dtype, 2), sizes.max_num_batched_tokens, sizes.max_num_seqs,
                                                         gpu_memory_utilization)
-        fitting = (kv_cache_memory_bytes or 0) // _bytes_of_a_block(part_of(config, tensor_parallel_size), kv_cache_dtype if kv_cache_dtype != "auto" else dtype, block_size)
+        fitting = (kv_cache_memory_bytes or 0) // _bytes_of_a_block(part_of(config, tensor_parallel_size),
+                                                                    kv_cache_dtype if kv_cache_dtype != "auto" else dtype, block_size)
         if max_model_len is None:
             max_model_len = min(config["max_position_embeddings"], max(num_gpu_blocks_override or 0, fitting) * block_size)
         limits |= {"block_size": block_size, "max_model_len": max_model_len, "policy": scheduling_policy, "sliding_window": config["sliding_window"],

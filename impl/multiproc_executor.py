@@ -70,9 +70,13 @@ class MultiprocExecutor:
         load = (folder, dtype, num_blocks, model_runner.block_size)
         self.workers = [_start(Group(rank, group.size), self.store.port, timeout, load) for rank in range(1, group.size)]
         self.end = weakref.finalize(self, _end, self.workers, GRACE)     # when nobody uses the engine any more, or Python ends
-        for worker in self.workers:
-            self._require_ready(worker)
-        group.connect(self.store, timeout)
+        try:
+            for worker in self.workers:
+                _require_ready(worker)
+            group.connect(self.store, timeout)
+        except BaseException:
+            _end(self.workers, patience=0)
+            raise
 
     def execute(self, output: SchedulerOutput, requests: Mapping[str, Request]) -> dict[str, Sampled]:
         """As `ModelRunner.execute`, at all ranks."""
@@ -105,13 +109,6 @@ class MultiprocExecutor:
         self.known |= {share.request_id: requests[share.request_id].num_tokens for share in output.scheduled}
         for worker in self.workers:
             worker.pipe.send(Told(self.number, output, admitted, sampled, digest(output, requests)))
-
-    def _require_ready(self, worker: WorkerProc) -> None:
-        wait([worker.pipe, worker.process.sentinel], START)
-        report = _report(worker, patience=0)
-        if report != READY:
-            _end(self.workers, patience=0)
-            raise report or WorkerHungError(f"rank {worker.rank} has not loaded its weights in {START:.0f} s")
 
     def _find_out(self) -> WorkerError:
         """Why the collective has failed: who has died or disagreed is to blame before who says nothing, and he before who waited like us."""
@@ -195,6 +192,12 @@ def _start(group: Group, port: int, timeout: float, load: tuple) -> WorkerProc:
     process.start()
     theirs.close()
     return WorkerProc(group.rank, process, ours)
+
+
+def _require_ready(worker: WorkerProc) -> None:
+    report = _report(worker, START)
+    if report != READY:
+        raise report or WorkerHungError(f"rank {worker.rank} has not loaded its weights in {START:.0f} s")
 
 
 def _report(worker: WorkerProc, patience: float) -> WorkerError | str | None:
