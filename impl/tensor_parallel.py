@@ -4,6 +4,7 @@ Outputs are split (by columns) in front of the attention and of the activation, 
 one; inputs (by rows) behind them, and then one sum is due. So a layer has two all-reduces. The embedding has a third,
 as each rank knows some of the tokens, and the logits are gathered. Everything else is computed by all ranks alike.
 """
+from contextlib import contextmanager
 from datetime import timedelta
 
 import torch
@@ -57,15 +58,13 @@ class Group:
         return tensor
 
 
-class _contact:
+@contextmanager
+def _contact():
     """torch says only RuntimeError when another rank has gone or does not come."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind, error, _) -> None:
-        if isinstance(error, RuntimeError):
-            raise LostContactError(str(error)) from error
+    try:
+        yield
+    except RuntimeError as error:
+        raise LostContactError(str(error)) from error
 
 
 def part_of(config: dict, size: int) -> dict:

@@ -1,5 +1,6 @@
 """Two ranks say what one says; and what becomes of the engine when a rank dies, hangs or is somewhere else."""
 import gc
+import json
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ import pytest
 from impl.errors import InvalidConfigError, StepMismatchError, WorkerDiedError, WorkerHungError
 from impl.sampling_params import SamplingParams
 from reference.source import vllm_folder
+from reference.vllm_ranks import ALONE, ASKED, prompts as reference_prompts
 from spec.engine.many_prompts import own_text
 from spec.engine.side_by_side import LIMITS, MODELS, NOISE, folder, needs_torch, our_llm
 
@@ -26,6 +28,11 @@ SOON = 20.0     # seconds: no rank takes this long to be found out, on a busy ma
 def two_ranks(model: str, **more):
     from impl.llm import LLM    # imports torch
     return LLM(folder(model), **CROWDED | {"dtype": "float32", "tensor_parallel_size": 2} | more)
+
+
+def real_answers(model: str) -> dict:
+    """What the real vLLM said with two ranks, and the collectives of each: `python -m reference.vllm_ranks` asks it anew."""
+    return json.loads(Path(__file__).with_name("vllm_two_ranks.json").read_text())[model]
 
 
 def processes(llm) -> list[int]:
@@ -51,7 +58,7 @@ def pair(request):
 
 
 def asked(model: str) -> tuple[list[dict], list[SamplingParams]]:
-    """Greedy and seeded, two with a common beginning behind each other, one with drafts of its prompt to rank."""
+    """Greedy and seeded, two with a common beginning behind each other, one that wants its prompt ranked."""
     said = own_text(model)
     token_ids = [said[:70], said[100:105], said[200:240], said[:64] + said[300:320], said[400:401], said[500:590]]
     params = [{"temperature": 0}, {"seed": 1}, {"temperature": 0, "repetition_penalty": 1.2}, {"seed": 2, "top_p": 0.9}, {"seed": 3}, {"temperature": 0}]
@@ -99,19 +106,37 @@ def test_each_rank_has_its_part(pair):
     assert numbers[0] * 2 == numbers[1]
 
 
-def test_two_collectives_a_layer_and_two_more(pair, monkeypatch):
-    """An all-reduce behind the attention and one behind the feed-forward network; one for the embedding, and an all-gather of the logits."""
+@pytest.fixture
+def collectives(monkeypatch) -> list:
+    """What rank 0 takes part in, by name and shape."""
     from impl.tensor_parallel import Group
-    _, llm, _ = pair
     seen = []
     for name in ("all_reduce", "all_gather"):
-        def counted(group, x, name=name, collective=getattr(Group, name)):
-            seen.append((name, tuple(x.shape)))
+        def noted(group, x, name=name, collective=getattr(Group, name)):
+            seen.append([name, list(x.shape)])
             return collective(group, x)
-        monkeypatch.setattr(Group, name, counted)
-    llm.generate({"prompt_token_ids": [7, 8, 9, 10, 11]}, SamplingParams(temperature=0, max_tokens=1))
+        monkeypatch.setattr(Group, name, noted)
+    return seen
+
+
+def test_two_collectives_a_layer_and_two_more_as_in_vllm(pair, collectives):
+    """An all-reduce behind the attention and one behind the feed-forward network; one for the embedding, and an all-gather of the logits."""
+    model, llm, _ = pair
+    llm.generate({"prompt_token_ids": ALONE}, SamplingParams(temperature=0, max_tokens=1))
     config = llm.engine.model_config
-    assert seen == [("all_reduce", (5, config["hidden_size"]))] * (1 + 2 * config["num_hidden_layers"]) + [("all_gather", (1, config["vocab_size"] // 2))]
+    assert collectives == [["all_reduce", [5, config["hidden_size"]]]] * (1 + 2 * config["num_hidden_layers"]) + [["all_gather", [1, config["vocab_size"] // 2]]]
+    assert real_answers(model)["collectives"] == [collectives] * 2
+
+
+def test_the_same_tokens_as_vllm_with_two_ranks(pair):
+    model, llm, _ = pair
+    params = [SamplingParams(max_tokens=24, ignore_eos=True, logprobs=0, **each) for each in ASKED]
+    outputs = llm.generate([{"prompt_token_ids": token_ids} for token_ids in reference_prompts()], params)
+    said = real_answers(model)["said"]
+    assert [list(output.outputs[0].token_ids) for output in outputs] == [real["token_ids"] for real in said]
+    for output, real in zip(outputs, said):
+        done = output.outputs[0]
+        assert [position[token_id].logprob for position, token_id in zip(done.logprobs, done.token_ids)] == pytest.approx(real["logprobs"], abs=NOISE)
 
 
 @pytest.mark.skipif(vllm_folder() is None, reason="vLLM's source is not here; 'make spec' installs it")
