@@ -34,7 +34,7 @@ from impl.tensor_parallel import LOOPBACK, Group
 from impl.threads import Threads
 
 START = 300.0       # seconds in which a rank must have its weights
-GRACE = 2.0         # seconds in which a rank that lives, and has lost contact as we have, tells so
+GRACE = 1.0         # seconds in which a rank that lives, and has lost contact as we have, tells so
 READY = "ready"
 
 
