@@ -12,7 +12,7 @@ from torch import nn
 from torch.distributed import ProcessGroup, ProcessGroupGloo, Store
 
 from impl.errors import InvalidConfigError, LostContactError
-from impl.layers import Linear
+from impl.layers import Embedding, Linear
 
 BY_OUTPUTS = ("q_proj", "k_proj", "v_proj", "gate_proj", "up_proj", "embed_tokens", "lm_head")
 BY_INPUTS = ("o_proj", "down_proj")
@@ -95,13 +95,13 @@ class RowParallelLinear(Linear):
         return self.group.all_reduce(super().forward(x))
 
 
-class VocabParallelEmbedding(nn.Embedding):
+class VocabParallelEmbedding(Embedding):
     """Split by tokens: a rank looks up its own and has zeros for the others'.
 
     Mirrors `model_executor/layers/vocab_parallel_embedding.py::VocabParallelEmbedding`.
     """
 
-    def __init__(self, whole: nn.Embedding, group: Group):
+    def __init__(self, whole: Embedding, group: Group):
         super().__init__(whole.num_embeddings // group.size, whole.embedding_dim)
         self.group = group
 
