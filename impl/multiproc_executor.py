@@ -74,6 +74,8 @@ class MultiprocExecutor:
             for worker in self.workers:
                 _require_ready(worker)
             group.connect(self.store, timeout)
+        except LostContactError as error:
+            raise self._ended() from error
         except BaseException:
             _end(self.workers, patience=0)
             raise
@@ -87,9 +89,7 @@ class MultiprocExecutor:
             self._tell(output, requests)
             return self.model_runner.execute(output, requests)
         except (LostContactError, OSError) as error:
-            self.failure = self._find_out()
-            _end(self.workers, patience=0)
-            raise self.failure from error
+            raise self._ended() from error
         except BaseException:       # in the middle of a step, which the others cannot finish
             self.failure = WorkerDiedError("the ranks were ended when a step failed at rank 0; build a new engine")
             _end(self.workers, patience=0)
@@ -109,6 +109,11 @@ class MultiprocExecutor:
         self.known |= {share.request_id: requests[share.request_id].num_tokens for share in output.scheduled}
         for worker in self.workers:
             worker.pipe.send(Told(self.number, output, admitted, sampled, digest(output, requests)))
+
+    def _ended(self) -> WorkerError:
+        self.failure = self._find_out()
+        _end(self.workers, patience=0)
+        return self.failure
 
     def _find_out(self) -> WorkerError:
         """Why the collective has failed: who has died or disagreed is to blame before who says nothing, and he before who waited like us."""
