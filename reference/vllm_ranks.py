@@ -13,7 +13,8 @@ import reference.checkpoint
 from reference.prompts import MODELS
 from reference.vllm_scheduler import QUIET
 
-LIMITS = {"num_gpu_blocks_override": 17, "block_size": 32, "max_model_len": 256, "max_num_batched_tokens": 512, "max_num_seqs": 4}   # no chunks: with a seed they crash vLLM on a CPU
+# No prompt comes in chunks: beside a seed they crash vLLM on a CPU.
+LIMITS = {"num_gpu_blocks_override": 17, "block_size": 32, "max_model_len": 256, "max_num_batched_tokens": 512, "max_num_seqs": 4}
 ALONE = list(range(7, 12))      # one prompt of five tokens, for one token: one step, and its collectives
 COLLECTIVES = ("all_reduce", "all_gather", "gather", "reduce_scatter", "broadcast")
 ASKED = [{"temperature": 0}, {"temperature": 0.8, "seed": 1}] * 5
@@ -62,7 +63,8 @@ def main() -> None:
     options = parser.parse_args()
     known = json.loads(options.file.read_text()) if options.file.exists() else {}
     answers = ask(options.model)
-    options.file.write_text("{" + ",\n".join(f"{json.dumps(model)}: {json.dumps(told)}" for model, told in sorted((known | {options.model: answers}).items())) + "}\n")
+    lines = [f"{json.dumps(model)}: {json.dumps(told)}" for model, told in sorted((known | {options.model: answers}).items())]
+    options.file.write_text("{" + ",\n".join(lines) + "}\n")
 
 
 if __name__ == "__main__":

@@ -282,7 +282,8 @@ def test_a_rank_ends_with_the_driver(tmp_path):
 
 @pytest.mark.parametrize("arguments, says", [
     ({"tensor_parallel_size": 4}, "tensor_parallel_size=4: num_key_value_heads=2"), ({"tensor_parallel_size": 3}, "tensor_parallel_size=3: num_attention_heads"),
-    ({"tensor_parallel_size": 0}, "must be at least 1"), ({"distributed_timeout_seconds": 0}, "must be positive"), ({"kernels": True}, "there is one rank|Triton's interpreter")])
+    ({"tensor_parallel_size": 0}, "must be at least 1"), ({"distributed_timeout_seconds": 0}, "must be positive"),
+    ({"kernels": True}, "there is one rank|Triton's interpreter")])
 def test_what_cannot_be_divided_is_refused(arguments, says):
     with pytest.raises(InvalidConfigError, match=says):
         two_ranks("llama", **arguments)
