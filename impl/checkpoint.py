@@ -4,6 +4,7 @@ Mirrors `model_executor/model_loader/default_loader.py`. Pickled weights are nev
 read: loading them would run whatever they contain.
 """
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -70,8 +71,12 @@ def _read_if_there(path: Path) -> dict:
     return json.loads(path.read_text()) if path.is_file() else {}
 
 
-def read_weights(folder: Path, device: str = "cpu", dtype: torch.dtype | None = None) -> dict[str, torch.Tensor]:
-    """All tensors by name, from one file or from the shards that an index lists; each is converted before the next is read."""
+def read_weights(folder: Path, device: str = "cpu", dtype: torch.dtype | None = None,
+                 part: Callable[[str, torch.Tensor], torch.Tensor] = lambda name, tensor: tensor) -> dict[str, torch.Tensor]:
+    """All tensors by name, from one file or from the shards that an index lists; each is converted before the next is read.
+
+    `part`: what is kept of a tensor.
+    """
     index = folder / "model.safetensors.index.json"
     shards = sorted(set(json.loads(index.read_text())["weight_map"].values())) if index.exists() else ["model.safetensors"]
     weights: dict[str, torch.Tensor] = {}
@@ -81,7 +86,7 @@ def read_weights(folder: Path, device: str = "cpu", dtype: torch.dtype | None = 
             raise CheckpointError(f"{path} is missing; only safetensors are read, so convert a checkpoint that has other files")
         try:
             with safe_open(path, framework="pt") as file:
-                weights |= {name: file.get_tensor(name).to(device, dtype) for name in file.keys()}
+                weights |= {name: part(name, file.get_tensor(name)).to(device, dtype) for name in file.keys()}
         except (SafetensorError, OSError) as error:
             raise CheckpointError(f"{path} is damaged or cut short: {error}; download it again") from error
     return weights

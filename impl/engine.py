@@ -19,6 +19,7 @@ from impl.input_processor import InputProcessor, Prompt
 from impl.logprobs import LogprobsMode
 from impl.model_runner import ModelRunner
 from impl.models import load_model
+from impl.multiproc_executor import MultiprocExecutor
 from impl.ngram_proposer import NgramProposer
 from impl.ops import FP8, choose
 from impl.output_processor import OutputProcessor
@@ -31,6 +32,7 @@ from impl.sampling_params import SamplingParams
 from impl.scheduler import Scheduler
 from impl.speculative_config import SpeculativeConfig
 from impl.structured_output import Grammar
+from impl.tensor_parallel import Group
 from impl.worker import Worker
 
 
@@ -42,14 +44,17 @@ class Engine:
 
     def __init__(self, model: str, config: SchedulerConfig, *, dtype: str = "float32", device: str = "cpu", kernels: bool | None = None,
                  kv_cache_dtype: str = "auto", enforce_eager: bool = False, max_logprobs: int = 20, logprobs_mode: LogprobsMode = "raw_logprobs",
-                 seed: int = 0, speculative_config: SpeculativeConfig | None = None):
+                 seed: int = 0, speculative_config: SpeculativeConfig | None = None, tensor_parallel_size: int = 1,
+                 distributed_timeout_seconds: float = 30.0):
         config.require_pool_for_one_sequence()
         _require_drafts(config, speculative_config)
         folder = find(model)
         _require_known_positions(config.max_model_len, read_config(folder))
         _require_logprobs(max_logprobs, logprobs_mode)
         ops = choose(device, dtype, kernels, kv_cache_dtype)
-        loaded, self.model_config = load_model(folder, dtype, device, ops)
+        _require_cpu_for_ranks(tensor_parallel_size, distributed_timeout_seconds, ops)
+        group = Group(rank=0, size=tensor_parallel_size) if tensor_parallel_size > 1 else None
+        loaded, self.model_config = load_model(folder, dtype, device, ops, group)
         _require_window(config.sliding_window, self.model_config["sliding_window"], ops)
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json")) if (folder / "tokenizer.json").exists() else None
         self.input_processor = InputProcessor(self.tokenizer, self.model_config["vocab_size"], max_logprobs,
@@ -62,6 +67,8 @@ class Engine:
         else:
             from impl.gpu_model_runner import GPUModelRunner    # imports triton, as its operations do
             self.model_runner = GPUModelRunner(loaded, self.model_config, config, sampler, cache_dtype, enforce_eager)
+        if group:
+            self.model_runner = MultiprocExecutor(self.model_runner, group, folder, dtype, config.num_blocks, distributed_timeout_seconds)
         self.output_processor = OutputProcessor(self.tokenizer, self.scheduler.abort)
         self.proposer = NgramProposer(speculative_config, config.max_model_len) if speculative_config else None
         self.worker = self.model_runner if ops is not torch_ops else Worker(self.model_runner)      # it computes while the engine goes on
@@ -172,6 +179,14 @@ def _require_drafts(config: SchedulerConfig, speculative_config: SpeculativeConf
     proposed = speculative_config.num_speculative_tokens if speculative_config else 0
     if config.num_speculative_tokens != proposed:
         raise InvalidConfigError(f"num_speculative_tokens={config.num_speculative_tokens}: the speculative_config proposes {proposed}; give the scheduler as many")
+
+
+def _require_cpu_for_ranks(size: int, timeout: float, ops: ModuleType) -> None:
+    if size > 1 and ops is not torch_ops:
+        raise InvalidConfigError(f"tensor_parallel_size={size}: on GPUs, and with kernels, there is one rank; "
+                                 "choose device='cpu' and kernels=False, or leave it out")
+    if timeout <= 0:
+        raise InvalidConfigError(f"distributed_timeout_seconds={timeout}: must be positive")
 
 
 def _require_logprobs(max_logprobs: int, logprobs_mode: str) -> None:

@@ -1,6 +1,6 @@
 """What can be wrong with what we are given, by name.
 
-Every error here is raised at the door, before any state has changed, and its
+Every `InferLabError` is raised at the door, before any state has changed, and its
 message says what was wrong and what to do. vLLM checks most of this above the
 scheduler (`v1/engine/input_processor.py`, `config/scheduler.py`); its bare
 scheduler trusts its caller.
@@ -41,3 +41,23 @@ class StepsInFlightError(InferLabError):
 
 class UnknownRequestError(InferLabError):
     """A request id that the scheduler does not know, or no longer."""
+
+
+class WorkerError(RuntimeError):
+    """The base of what ends a tensor-parallel engine while it runs; the message names the rank."""
+
+
+class WorkerDiedError(WorkerError):
+    """The process of a rank has ended."""
+
+
+class WorkerHungError(WorkerError):
+    """A rank lives and lets the others wait."""
+
+
+class StepMismatchError(WorkerError):
+    """A rank is about to compute something else than rank 0."""
+
+
+class LostContactError(WorkerError):
+    """A collective has failed, as some other rank does not take part; the executor finds out which."""

@@ -20,6 +20,9 @@ class Linear(nn.Linear):
         self.packed: torch.Tensor | None = None
         self.ops: ModuleType | None = None
 
+    def reset_parameters(self) -> None:
+        """The checkpoint fills it. On the meta device, random numbers would only cost the second in which torch imports what they need."""
+
     @classmethod
     def stack(cls, *parts: "Linear") -> "Linear":
         """One product in the place of several of the same input, whose outputs then stand side by side."""
@@ -42,6 +45,13 @@ class Linear(nn.Linear):
         if self.packed is None:
             return self.ops.linear(x, self.weight)
         return torch.ops.mkldnn._linear_pointwise(x, self.packed, None, "none", [], "")
+
+
+class Embedding(nn.Embedding):
+    """A vector for each token. Mirrors `model_executor/layers/vocab_parallel_embedding.py`."""
+
+    def reset_parameters(self) -> None:
+        """As of `Linear`."""
 
 
 class RMSNorm(nn.Module):

@@ -15,6 +15,7 @@ from impl.ops import FP8, choose
 from impl.request_output import RequestOutput
 from impl.sampling_params import SamplingParams
 from impl.speculative_config import SpeculativeConfig
+from impl.tensor_parallel import part_of
 
 SHORT_DTYPES = {"half": "float16", "float": "float32"}
 BYTES = {"float32": 4, FP8: 1}      # of a number; of all other dtypes 2
@@ -29,9 +30,12 @@ class LLM:
     kv_cache_dtype: "auto" is the model's, "fp8" is float8_e4m3fn, half of bfloat16, and needs the kernels.
     max_model_len: tokens of one sequence, prompt and output; None: as many as the model knows positions and the KV cache has room for.
     num_gpu_blocks_override: blocks of the KV cache; None: what fits into `kv_cache_memory_bytes`, but at least one sequence, and no more than can be used.
-    kv_cache_memory_bytes: None is 1 GiB on the CPU, and on a GPU what the rest leaves of `gpu_memory_utilization`, a share of its memory.
+    kv_cache_memory_bytes: of each rank; None is 1 GiB on the CPU, and on a GPU what the rest leaves of `gpu_memory_utilization`, a share of its memory.
     seed: of the chance that all requests without a seed of their own share.
     speculative_config: who drafts, such as `{"method": "ngram", "num_speculative_tokens": 3, "prompt_lookup_max": 4}`; see `SpeculativeConfig`.
+    tensor_parallel_size: ranks, each with a part of every matrix and of the KV cache; all but the first in processes of their own (spawned: build the
+        engine under `if __name__ == "__main__":`).
+    distributed_timeout_seconds: how long a rank may let the others wait, before the engine ends with an error that names it.
     limits: other fields of `SchedulerConfig`, such as `max_num_seqs`, `max_num_batched_tokens`, `enable_prefix_caching`, `async_scheduling`.
     """
 
@@ -39,7 +43,8 @@ class LLM:
                  enforce_eager: bool = False, max_model_len: int | None = None, block_size: int = 16, num_gpu_blocks_override: int | None = None,
                  kv_cache_memory_bytes: int | None = None, gpu_memory_utilization: float = 0.92, max_logprobs: int = 20,
                  logprobs_mode: LogprobsMode = "raw_logprobs", scheduling_policy: str = "fcfs", seed: int = 0,
-                 speculative_config: Mapping[str, object] | None = None, **limits):
+                 speculative_config: Mapping[str, object] | None = None, tensor_parallel_size: int = 1,
+                 distributed_timeout_seconds: float = 30.0, **limits):
         self.folder = find(model)
         config = model_config(read_config(self.folder))
         dtype = _dtype(dtype, config)
@@ -52,14 +57,16 @@ class LLM:
                 sizes = SchedulerConfig(num_blocks=1, **limits)
                 kv_cache_memory_bytes = kv_cache_memory(self.folder, config, BYTES.get(dtype, 2), sizes.max_num_batched_tokens, sizes.max_num_seqs,
                                                         gpu_memory_utilization)
-        fitting = (kv_cache_memory_bytes or 0) // _bytes_of_a_block(config, kv_cache_dtype if kv_cache_dtype != "auto" else dtype, block_size)
+        fitting = (kv_cache_memory_bytes or 0) // _bytes_of_a_block(part_of(config, tensor_parallel_size),
+                                                                    kv_cache_dtype if kv_cache_dtype != "auto" else dtype, block_size)
         if max_model_len is None:
             max_model_len = min(config["max_position_embeddings"], max(num_gpu_blocks_override or 0, fitting) * block_size)
         limits |= {"block_size": block_size, "max_model_len": max_model_len, "policy": scheduling_policy, "sliding_window": config["sliding_window"],
                    "num_speculative_tokens": drafting.num_speculative_tokens if drafting else 0}
         limits["num_blocks"] = num_gpu_blocks_override or _pool(SchedulerConfig(num_blocks=1, **limits), fitting)
         self.engine = Engine(str(self.folder), SchedulerConfig(**limits), dtype=dtype, device=device, kernels=kernels, kv_cache_dtype=kv_cache_dtype,
-                             enforce_eager=enforce_eager, max_logprobs=max_logprobs, logprobs_mode=logprobs_mode, seed=seed, speculative_config=drafting)
+                             enforce_eager=enforce_eager, max_logprobs=max_logprobs, logprobs_mode=logprobs_mode, seed=seed, speculative_config=drafting,
+                             tensor_parallel_size=tensor_parallel_size, distributed_timeout_seconds=distributed_timeout_seconds)
         self.num_requests = 0
 
     def generate(self, prompts: Prompt | Sequence[Prompt], sampling_params: SamplingParams | Sequence[SamplingParams] | None = None, *,

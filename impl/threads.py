@@ -17,14 +17,14 @@ STEPS_ALONE = 100       # then this many steps have one thread, before all are t
 
 
 class Threads:
-    def __init__(self):
-        self.steps_alone = 0
+    def __init__(self, most: int = ALL):
+        self.most, self.steps_alone = most, 0
 
     @contextmanager
     def for_step(self, num_products: int):
         """`num_products`: multiplications in the step that runs in this context."""
         self.steps_alone = max(0, self.steps_alone - 1)
-        threads = 1 if num_products < SMALL or self.steps_alone else ALL
+        threads = 1 if num_products < SMALL or self.steps_alone else self.most
         if threads != torch.get_num_threads():
             torch.set_num_threads(threads)
         wall, running = perf_counter(), thread_time()

@@ -9,6 +9,7 @@ from impl.checkpoint import CheckpointError, load_weights, read_config, read_wei
 from impl.layers import Linear
 from impl.models.llama import LlamaForCausalLM
 from impl.models.qwen3 import Qwen3ForCausalLM
+from impl.tensor_parallel import Group, parallelize, part_of
 
 ARCHITECTURES = {"LlamaForCausalLM": LlamaForCausalLM, "Qwen3ForCausalLM": Qwen3ForCausalLM}
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -16,14 +17,20 @@ REQUIRED = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_hea
             "rms_norm_eps", "max_position_embeddings")
 
 
-def load_model(folder: Path, dtype: str, device: str, ops: ModuleType = torch_ops) -> tuple[torch.nn.Module, dict]:
-    """The model of a checkpoint, with its weights, built with `ops` (see `impl/ops.py`), and its configuration. Raises `CheckpointError`."""
+def load_model(folder: Path, dtype: str, device: str, ops: ModuleType = torch_ops, group: Group | None = None) -> tuple[torch.nn.Module, dict]:
+    """The model of a checkpoint, with its weights, built with `ops` (see `impl/ops.py`), and its configuration. Raises `CheckpointError`.
+
+    `group`: of both, only this rank's part.
+    """
     config = model_config(read_config(folder)) | {"ops": ops}
+    keep = {"part": group.part} if group else {}
     if dtype not in DTYPES:
         raise CheckpointError(f"dtype {dtype!r}: choose one of {', '.join(DTYPES)}")
     with torch.device("meta"):      # no memory is filled only to be replaced
-        model = config["class"](config)
-    load_weights(model, read_weights(folder, device, DTYPES[dtype]), config["tie_word_embeddings"])
+        model = config["class"](config := part_of(config, group.size) if group else config)
+        if group:
+            parallelize(model, group)
+    load_weights(model, read_weights(folder, device, DTYPES[dtype], **keep), config["tie_word_embeddings"])
     model = model.to(device, DTYPES[dtype]).requires_grad_(False).eval()
     for module in list(model.modules()):
         if hasattr(module, "prepare"):

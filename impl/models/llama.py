@@ -6,7 +6,7 @@ have the same input. Mirrors `model_executor/models/llama.py`.
 import torch
 from torch import nn
 
-from impl.layers import GatedMLP, Linear, RMSNorm, RotaryEmbedding
+from impl.layers import Embedding, GatedMLP, Linear, RMSNorm, RotaryEmbedding
 
 
 class Attention(nn.Module):
@@ -50,7 +50,7 @@ class Layer(nn.Module):
 class Decoder(nn.Module):
     def __init__(self, config: dict):
         super().__init__()
-        self.embed_tokens = nn.Embedding(config["vocab_size"], config["hidden_size"])
+        self.embed_tokens = Embedding(config["vocab_size"], config["hidden_size"])
         self.layers = nn.ModuleList(Layer(config) for _ in range(config["num_hidden_layers"]))
         self.norm = RMSNorm(config["hidden_size"], config["rms_norm_eps"], config["ops"])
         self.rotary = RotaryEmbedding(config["head_dim"], config["max_position_embeddings"], config["rope"], config["ops"])
