@@ -2,12 +2,13 @@
 
 A real run of vLLM and of `impl`, eight prompts with chunks and a late arrival, watched by torch.profiler. Each engine leaves
 `timeline-ENGINE.jsonl`, a run file with what was decided in each step and when, and `profile-ENGINE.json.gz`, the kernels;
-`python -m reports.perfetto FILE --profile PROFILE` puts both on one clock, for ui.perfetto.dev. The same command works on a GPU.
+`python -m reports FILE` opens the former in the oscilloscope, and `python -m reports.perfetto FILE --profile PROFILE` puts both on one clock, for ui.perfetto.dev. The same command works on a GPU.
 `execute` is the model and the sampler, until the tokens are known.
 """
 import gzip
 import json
 import os
+import shutil
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -92,29 +93,57 @@ def build(engine: str, clocks: list[Clock], some: Prompts):
 
 
 def captured(engine: str, some: Prompts, profile_to: Path | None) -> tuple[Generation, list[dict]]:
-    """A run and the times of its steps, after one that warms up. Writes what the profiler saw to `profile_to`."""
-    from torch.profiler import ProfilerActivity, profile
-    kinds = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if installed_device() == "cuda" else [])
+    """A run and the times of its steps, after one that warms up. Writes what a profiler saw to `profile_to`: vLLM's own, or for ours torch's, which is the same by hand."""
     clocks: list[Clock] = []
+    plain = partial(build, engine, clocks)
+    if engine == "vllm" and profile_to:
+        some = some.with_limits(profiler_config={"profiler": "torch", "torch_profiler_dir": str(profile_to.parent.resolve() / "vllm"),
+                                                 "torch_profiler_with_stack": False})
     generate(some, partial(build, engine, []), engine)
-    if profile_to is None:
-        run = generate(some, partial(build, engine, clocks), engine)
-    else:
-        with profile(activities=kinds) as profiler:
-            run = generate(some, partial(build, engine, clocks), engine)
-        profiler.export_chrome_trace(str(profile_to))
+    run = (generate(some, plain, engine) if profile_to is None else
+           profiled_by_vllm(some, plain, profile_to) if engine == "vllm" else profiled_by_torch(some, plain, profile_to))
     if run.error:
         raise RuntimeError(f"{engine} {run.ended}: {run.error}")
     return run, clocks[0].steps
 
 
+def profiled_by_torch(some: Prompts, build, profile_to: Path) -> Generation:
+    from torch.profiler import ProfilerActivity, profile
+    kinds = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if installed_device() == "cuda" else [])
+    with profile(activities=kinds) as profiler:
+        run = generate(some, build, "impl")
+    profiler.export_chrome_trace(str(profile_to))
+    return run
+
+
+def profiled_by_vllm(some: Prompts, build, profile_to: Path) -> Generation:
+    """`start_profile` and `stop_profile` are vLLM's (`entrypoints/llm.py::LLM`); it writes one file for each rank, here one."""
+    started = []
+
+    def build_and_start(prompts: Prompts):
+        started.append(build(prompts))
+        started[0].generator.engine.start_profile()
+        return started[0]
+
+    run = generate(some, build_and_start, "vllm")
+    started[0].generator.engine.stop_profile()
+    folder = profile_to.parent / "vllm"
+    [written] = folder.glob("*.json.gz")
+    written.replace(profile_to)
+    shutil.rmtree(folder)
+    return run
+
+
 def write_run_file(path: Path, run: Generation, steps: list[dict]) -> None:
-    """A live run file, as `reports/run_file.py` reads it: the timeline, each step with the seconds at which it began and ended."""
+    """A run file as `spec/live/session.py` writes it, so that the live page plays it back; each step with the seconds at which it began and ended."""
     told, side = timeline(run), "ours" if run.engine == "impl" else "theirs"
-    lines = [{"type": "header", "format": FORMAT, "started": datetime.now().astimezone().isoformat(timespec="seconds"), "command":
-              ["python", "-m", "reference.experiments.capture_timeline"], "folder": ".", "machine": machine(), "lab": versions()},
-             {"type": "run", "side": side, "timeline": {name: value for name, value in told.items() if name != "steps"}}]
-    lines += [{"type": "step", "side": side, "step": step | {"time": timed["time"]}} for step, timed in zip(told["steps"], steps)]
+    now = datetime.now().astimezone().isoformat(timespec="seconds")
+    lines = [{"type": "header", "format": FORMAT, "started": now, "command": ["python", "-m", "reference.experiments.capture_timeline"], "folder": ".",
+              "machine": machine(), "lab": versions() | {"live": True}},
+             {"type": "run", "side": side, "model": run.workload.model, "timeline": told | {"requests": [], "steps": [], "ended": None}}]
+    lines += [{"type": "request", "request": request} for request in told["requests"]]
+    lines += [{"type": "step", "side": side, "index": index, "step": step | {"time": timed["time"]}} for index, (step, timed) in enumerate(zip(told["steps"], steps))]
+    lines += [{"type": "workload", "source": run.workload.source()}, {"type": "footer", "ended": now, "exit_status": 0, "verdicts": {}, "tests": {}}]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
@@ -162,7 +191,8 @@ def main() -> None:
             phases += [[engine, *shares(unwatched)], [f"{engine}, under the profiler", *shares(steps)]]
             plots.append({"label": "milliseconds of a step", "engine": engine, "values": [(step["time"][1] - step["time"][0]) * 1e3 for step in unwatched]})
             record.table(f"{engine}: what took most", ["operator or kernel", "calls", "milliseconds"], busiest(events_of(profile_to)))
-            written.append(f"python -m reports.perfetto {os.path.relpath(run_file)} --profile {os.path.relpath(profile_to)}")
+            written.append(f"python -m reports {os.path.relpath(run_file)}")
+        written.append(f"python -m reports.perfetto {os.path.relpath(run_file)} --profile {os.path.relpath(profile_to)}")
     record.table("Where a step's time went", ["engine", "ms per step", *PHASES], phases)
     if len({len(line["values"]) for line in plots}) == 1:
         record.plot("The time of each step, without the profiler", "step", "ms", list(range(len(plots[0]["values"]))), plots)
