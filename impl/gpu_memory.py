@@ -7,9 +7,10 @@ from pathlib import Path
 
 import torch
 
+from impl.cuda_graphs import LARGEST, sizes
 from impl.errors import InvalidConfigError
 
-RESERVE = 1 << 30       # for CUDA graphs, the workspaces of products, and what the allocator cannot use
+RESERVE = 1 << 30       # for the workspaces of products, kernels, graphs themselves, and what the allocator cannot use
 
 
 def kv_cache_memory(folder: Path, config: dict, element: int, max_num_batched_tokens: int, max_num_seqs: int, gpu_memory_utilization: float) -> int:
@@ -19,7 +20,7 @@ def kv_cache_memory(folder: Path, config: dict, element: int, max_num_batched_to
     free, total = torch.cuda.mem_get_info()
     others = total - free
     needed = {"others": others, "weights": weights(folder, config, element), "the largest step": largest_step(config, element, max_num_batched_tokens),
-              "logits": logits(config, element, max_num_seqs), "reserve": RESERVE}
+              "logits": logits(config, element, max_num_seqs), "CUDA graphs": graphs(config, element, max_num_batched_tokens, max_num_seqs), "reserve": RESERVE}
     left = int(total * gpu_memory_utilization) - sum(needed.values())
     if left <= 0:
         told = ", ".join(f"{name} {size / 2**30:.2f}" for name, size in needed.items())
@@ -43,3 +44,8 @@ def largest_step(config: dict, element: int, num_tokens: int) -> int:
 def logits(config: dict, element: int, num_requests: int) -> int:
     """Of all requests, as they are computed and, for top-k and its like, in three float32 versions."""
     return num_requests * config["vocab_size"] * (element + 3 * 4)
+
+
+def graphs(config: dict, element: int, max_num_batched_tokens: int, max_num_seqs: int) -> int:
+    """The largest step that is one, in memory that they share, and of each decode step the logits, which stay where they are."""
+    return largest_step(config, element, min(LARGEST, max_num_batched_tokens)) + sum(sizes(max_num_seqs)) * config["vocab_size"] * element

@@ -1,8 +1,9 @@
 """The model runner on a GPU: it hands a step to the device and does not wait for what comes of it.
 
 The device does things in the order in which they are handed out, so the next step can be handed out at once: it finds the
-newest tokens where the one before leaves them (`gpu_request_states.py`). Steps in which all requests decode are CUDA graphs;
-the others are launched kernel by kernel, which their many tokens hide. Mirrors `v1/worker/gpu/model_runner.py::GPUModelRunner`.
+newest tokens where the one before leaves them (`gpu_request_states.py`). Steps are CUDA graphs, those in which all requests decode
+and, up to some thousand tokens, those with prompts (`mixed_step.py`); the others are launched kernel by kernel, which their many tokens
+hide. Mirrors `v1/worker/gpu/model_runner.py::GPUModelRunner`.
 """
 import gc
 from collections.abc import Mapping, Sequence
@@ -12,11 +13,12 @@ import numpy
 import torch
 
 from impl.config import SchedulerConfig
-from impl.cuda_graphs import CudaGraphs
+from impl.cuda_graphs import CudaGraphs, sizes
+from impl.gpu_request_states import RequestStates
+from impl.mixed_step import MixedStep
 from impl.model_runner import ModelRunner
 from impl.outputs import ScheduledRequest, SchedulerOutput
 from impl.request import Request
-from impl.gpu_request_states import RequestStates
 from impl.sampler import BROKEN, Sampled
 from impl.triton_ops import Batch
 from impl.upload import upload
@@ -69,10 +71,13 @@ class GPUModelRunner(ModelRunner):
         # What a decode step is told, by request: its newest token or -1, its row, its tokens by now.
         self.inputs = torch.zeros((3, config.max_num_seqs), dtype=torch.int32, device=self.device)
         self.inputs[1] = self.states.padding
-        self.graphs = CudaGraphs(config.max_num_seqs)
+        self.graphs = CudaGraphs(sizes(config.max_num_seqs))
+        self.mixed = MixedStep(self.states, config.max_num_seqs, config.max_num_batched_tokens, config.block_size)
+        self.mixed_graphs = CudaGraphs(self.mixed.sizes)
         if self.device.type == "cuda" and not enforce_eager:
             with torch.inference_mode():
-                self.graphs.capture(self._decode)
+                pool = self.mixed_graphs.capture(self._mixed, "steps with prompts")
+                self.graphs.capture(self._decode, "decode steps", pool)
             # What is here stays, or the garbage collector would look through all of it now and then, in the middle of a step. So does vLLM (`freeze_gc_heap`).
             gc.collect()
             gc.freeze()
@@ -102,13 +107,13 @@ class GPUModelRunner(ModelRunner):
         if any(share.spec_token_ids for share in shares):
             return self._verify_drafts(shares, requests, rows, num_new, ends)
         samples = ends == self.states.num_tokens[rows]      # all of its tokens are computed now
-        token_ids = None
         if samples.all() and (num_new == 1).all():
             logits, token_ids, positions, device_rows = self._replay(shares, requests, rows, ends)
         else:
             order = numpy.lexsort((ends, num_new))          # who decodes, first; who is alike, together
-            shares, rows, samples = [shares[index] for index in order], rows[order], samples[order]
-            logits, positions, device_rows = self._compute(shares, requests, rows, num_new[order], ends[order], samples)
+            shares, rows, num_new, ends, samples = [shares[index] for index in order], rows[order], num_new[order], ends[order], samples[order]
+            compute = self._replay_mixed if self._is_mixed_graph(shares, requests, num_new) else self._compute
+            logits, token_ids, positions, device_rows = compute(shares, requests, rows, num_new, ends, samples)
         if not samples.any():
             return Known({})
         sampling, rows = [requests[share.request_id] for share, chosen in zip(shares, samples) if chosen], rows[samples]
@@ -125,14 +130,19 @@ class GPUModelRunner(ModelRunner):
         """A step in which all decode. Of each request: logits [vocabulary], the token that is drawn if all are let in, position and row (int64)."""
         told = numpy.zeros((3, self.inputs.shape[1]), dtype=numpy.int32)
         told[1] = self.states.padding
-        told[:, :len(rows)] = [requests[share.request_id].token_ids[-1] if known else NEWEST for share, known in zip(shares, self._known(shares, requests, ends))], rows, ends
+        told[:, :len(rows)] = self._token_ids(shares, requests, ends), rows, ends
         self.inputs.copy_(upload([told], self.device)[0])
         return [result[:len(rows)] for result in self.graphs.run(self.graphs.size_for(len(rows)), self._decode)]
 
     @staticmethod
-    def _known(shares: Sequence[ScheduledRequest], requests: Mapping[str, Request], ends: numpy.ndarray) -> list[bool]:
-        """Whether the processor knows all tokens of a share; if not, it lacks the last."""
-        return [len(requests[share.request_id].token_ids) >= end - len(share.spec_token_ids) for share, end in zip(shares, ends.tolist())]
+    def _token_ids(shares: Sequence[ScheduledRequest], requests: Mapping[str, Request], ends: numpy.ndarray) -> list[int]:
+        """All tokens of a step, one request after the other. Where the processor lacks one, it is the last of its request."""
+        token_ids: list[int] = []
+        for share, end in zip(shares, ends.tolist()):
+            known, end = requests[share.request_id].token_ids, end - len(share.spec_token_ids)
+            token_ids += known[share.num_computed_tokens:end]
+            token_ids += [max(draft, 0) for draft in share.spec_token_ids] if len(known) >= end else [NEWEST]     # a placeholder has no embedding
+        return token_ids
 
     def _decode(self, size: int) -> tuple[torch.Tensor, ...]:
         """The first `size` of `inputs`; see `_replay`."""
@@ -149,13 +159,34 @@ class GPUModelRunner(ModelRunner):
         self.states.newest.index_copy_(0, rows, token_ids.clamp(min=0))
         return token_ids
 
+    def _is_mixed_graph(self, shares: Sequence[ScheduledRequest], requests: Mapping[str, Request], num_new: numpy.ndarray) -> bool:
+        """Whether there is a graph for a step with prompts. Who asks for a prompt's logprobs wants more of it than a graph tells."""
+        return bool(self.mixed_graphs.graphs) and self.mixed.holds(num_new) and all(
+            requests[share.request_id].sampling_params.prompt_logprobs is None for share in shares)
+
+    def _replay_mixed(self, shares: Sequence[ScheduledRequest], requests: Mapping[str, Request], rows: numpy.ndarray, num_new: numpy.ndarray,
+                      ends: numpy.ndarray, samples: numpy.ndarray) -> tuple[torch.Tensor | None, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """A step with prompts. Of those who sample, as `_replay`; logits only if more is to be done with them."""
+        self.mixed.tell(num_new, ends, rows, samples, self._token_ids(shares, requests, ends))
+        results = self.mixed_graphs.run(self.mixed_graphs.size_for(num_new.sum()), self._mixed)
+        hidden, token_ids, positions, device_rows = (result[:samples.sum()] for result in results)
+        rows = rows[samples]
+        more = self.states.thinned[rows].any() or not self.states.on_device[rows].all()
+        return self.model.compute_logits(hidden) if more else None, token_ids, positions, device_rows
+
+    def _mixed(self, size: int) -> tuple[torch.Tensor, ...]:
+        """The first `size` tokens of `mixed`; see `_replay_mixed`. Hidden states in the place of logits, which would take memory in each graph."""
+        token_ids, batch, last, rows = self.mixed.read(size)
+        hidden, positions = self.model(token_ids, self.caches, batch)[last], batch.positions[last]
+        return hidden, self._draw(self.model.compute_logits(hidden), positions, rows), positions, rows
+
     def _compute(self, shares: Sequence[ScheduledRequest], requests: Mapping[str, Request], rows: numpy.ndarray, num_new: numpy.ndarray,
-                 ends: numpy.ndarray, samples: numpy.ndarray) -> tuple[torch.Tensor | None, torch.Tensor, torch.Tensor]:
-        """Any step, kernel by kernel. Logits, positions and rows are of those who sample."""
+                 ends: numpy.ndarray, samples: numpy.ndarray) -> tuple[torch.Tensor | None, None, torch.Tensor, torch.Tensor]:
+        """Any step, kernel by kernel. Of those who sample, as `_replay`, but no token is drawn yet."""
         hidden, _ = self._forward(shares, requests, rows, num_new, ends)
         last = num_new.cumsum() - 1     # of each request, the token that tells what comes next
         chosen, positions, device_rows = upload([last[samples], (ends - 1)[samples], rows[samples]], self.device)
-        return self.model.compute_logits(hidden[chosen]) if samples.any() else None, positions, device_rows
+        return self.model.compute_logits(hidden[chosen]) if samples.any() else None, None, positions, device_rows
 
     def _verify_drafts(self, shares: Sequence[ScheduledRequest], requests: Mapping[str, Request], rows: numpy.ndarray, num_new: numpy.ndarray,
                        ends: numpy.ndarray) -> Known:
@@ -170,13 +201,9 @@ class GPUModelRunner(ModelRunner):
     def _forward(self, shares: Sequence[ScheduledRequest], requests: Mapping[str, Request], rows: numpy.ndarray, num_new: numpy.ndarray,
                  ends: numpy.ndarray) -> tuple[torch.Tensor, list[int]]:
         """Hidden states [tokens, hidden size], and where each request's begin."""
-        token_ids: list[int] = []
-        for share, end, known in zip(shares, ends.tolist(), self._known(shares, requests, ends)):
-            token_ids += requests[share.request_id].token_ids[share.num_computed_tokens:end - len(share.spec_token_ids)]
-            token_ids += [max(draft, 0) for draft in share.spec_token_ids] if known else [NEWEST]     # a placeholder has no embedding
         used = -(-int(ends.max()) // self.block_size)
         batch = Batch.at(num_new, ends - num_new, self.states.host_tables[rows, :used], self.block_size, self.device, self.dtype)
-        tokens, owners = upload([numpy.array(token_ids), numpy.repeat(rows, num_new)], self.device)
+        tokens, owners = upload([numpy.array(self._token_ids(shares, requests, ends)), numpy.repeat(rows, num_new)], self.device)
         hidden = self.model(torch.where(tokens < 0, self.states.newest[owners], tokens), self.caches, batch)
         self.sampler.prompt_logprobs.collect(shares, requests, batch.query_start, hidden, self.model.compute_logits)
         return hidden, batch.query_start

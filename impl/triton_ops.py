@@ -39,7 +39,7 @@ class Batch:
     decode_tables: torch.Tensor     # int32 [decodes, blocks]
     prefill_lens: torch.Tensor      # the same of the other requests
     prefill_tables: torch.Tensor
-    prefill_start: torch.Tensor     # int32 [prefills + 1]: where their tokens begin, behind those of the decodes
+    prefill_start: torch.Tensor     # int32 [prefills + 1]: where their tokens begin
     plan: Plan | None = None        # how the decodes are shared out; the first layer makes it
 
     @classmethod
@@ -50,7 +50,7 @@ class Batch:
         num_decodes = int((num_new == 1).cumprod().sum())
         seq_lens = (num_computed + num_new).astype(numpy.int32)
         tables = numpy.pad(block_tables, ((0, 0), (0, -block_tables.shape[1] % ALIGNED))).astype(numpy.int32)
-        prefill_start = (query_start[num_decodes:] - num_decodes).astype(numpy.int32)
+        prefill_start = query_start[num_decodes:].astype(numpy.int32)
         return cls(query_start.tolist(), num_decodes, *upload([
             positions, slots, seq_lens[:num_decodes], tables[:num_decodes], seq_lens[num_decodes:], tables[num_decodes:], prefill_start], device))
 
@@ -93,9 +93,8 @@ def paged_attention(queries: torch.Tensor, cache: torch.Tensor, batch: Batch) ->
         batch.plan = batch.plan or make_plan(batch.decode_lens, keys.shape[2])
         decode_attention(queries[:decodes], keys, values, batch.decode_tables, batch.decode_lens, batch.plan, None, *scales(cache),
                          out=out[:decodes])
-    if decodes < len(queries):
-        prefill_attention(queries[decodes:], keys, values, batch.prefill_tables, batch.prefill_lens, batch.prefill_start, None, *scales(cache),
-                          out=out[decodes:])
+    if len(batch.prefill_lens):     # behind the decodes, whose padding leaves zeros in its rows
+        prefill_attention(queries, keys, values, batch.prefill_tables, batch.prefill_lens, batch.prefill_start, None, *scales(cache), out=out)
     return out
 
 

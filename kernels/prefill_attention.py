@@ -43,8 +43,8 @@ def prefill_attention(queries: torch.Tensor, key_cache: torch.Tensor, value_cach
     """Causal attention of the new tokens of all requests, one request after the other: [tokens, heads, D], as `queries` are.
 
     `query_start`: int32 [requests + 1]; request i has the rows from its entry to the next one's, and they are the last of
-    its `seq_lens[i]` tokens (int32), whose keys and values are all in the cache. Rows beyond the last entry are padding
-    and left as they are. `tiles`: others than `TILES`, to measure them. The rest as in `decode_attention`.
+    its `seq_lens[i]` tokens (int32), whose keys and values are all in the cache. Rows before the first entry and beyond the
+    last are not theirs, and left as they are. `tiles`: others than `TILES`, to measure them. The rest as in `decode_attention`.
     """
     num_tokens, num_heads, head_dim = queries.shape
     num_kv_heads, num_requests = key_cache.shape[2], len(seq_lens)
@@ -77,7 +77,7 @@ def _attend(queries, key_cache, value_cache, block_tables, seq_lens, query_start
     request = _owner(query_start, tile, num_requests, TOKENS)
     start, stop = tl.load(query_start + request), tl.load(query_start + request + 1)
     first = (tile - (start // TOKENS + request)) * TOKENS     # the tile's first query, among the request's new ones
-    if first >= stop - start:
+    if (first < 0) | (first >= stop - start):
         return
     row, column = tl.arange(0, ROWS), tl.arange(0, PADDED_D)
     query = first + row // GROUP

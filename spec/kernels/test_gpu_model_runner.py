@@ -10,7 +10,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs torch: make setup")
 
 import impl
-from impl.cuda_graphs import CudaGraphs, sizes
+from impl.cuda_graphs import CudaGraphs, sizes, token_sizes
 from impl.errors import InvalidConfigError
 from impl.gpu_memory import kv_cache_memory
 from impl.gpu_model_runner import GPUModelRunner
@@ -61,6 +61,8 @@ def test_whatever_the_loop_and_the_graphs_the_same_is_said(model):
             {}, {"async_scheduling": True, "num_gpu_blocks_override": 40}, {"async_scheduling": True, "max_num_seqs": 5, "max_num_batched_tokens": 32}))):
         engine = llm(model, **more)
         assert isinstance(engine.engine.model_runner, GPUModelRunner) and bool(engine.engine.model_runner.graphs.graphs) == (not FEW)
+        if FEW:     # steps with prompts as a graph would have them, with all padding, but launched kernel by kernel
+            engine.engine.model_runner.mixed_graphs.graphs = {None: None}
         assert said(engine, prompts, params) == plain, more
 
 
@@ -111,11 +113,13 @@ def test_an_error_of_a_step_is_told_with_its_result_and_the_next_prompts_are_ans
 
 
 @needs_gpu
-def test_a_decode_step_is_one_graph_launch_and_waits_for_nothing():
+def test_a_step_is_one_graph_launch_and_waits_for_nothing():
+    """One whose requests decode, and one in which another prompt has come."""
     engine = llm(async_scheduling=True, max_num_seqs=3).engine
-    replayed, run = [], engine.model_runner.graphs.run
-    engine.model_runner.graphs.run = lambda size, compute: (replayed.append(size), run(size, compute))[1]
-    for number in range(3):
+    replayed = []
+    for graphs in (engine.model_runner.graphs, engine.model_runner.mixed_graphs):
+        graphs.run = lambda size, compute, run=graphs.run: (replayed.append(size), run(size, compute))[1]
+    for number in range(2):
         engine.add_request(str(number), {"prompt_token_ids": [5 + number, 6]}, SamplingParams(seed=number, max_tokens=20, ignore_eos=True))
     engine.step()
     handed, hand_out = [], engine.model_runner.hand_out
@@ -129,15 +133,23 @@ def test_a_decode_step_is_one_graph_launch_and_waits_for_nothing():
         return handed[-1]
 
     engine.worker = type("Worker", (), {"hand_out": staticmethod(unsynchronised)})
-    for _ in range(10):
+    for number in range(10):
+        if number == 5:
+            engine.add_request("late", {"prompt_token_ids": list(range(5, 75))}, SamplingParams(seed=3, max_tokens=20, ignore_eos=True))
         engine.step()
-    assert replayed == [3] * 10 and all(type(each).__name__ == "Handed" for each in handed)
+    assert replayed == [64, *[2] * 5, 128, *[3] * 4] and all(type(each).__name__ == "Handed" for each in handed)
 
 
 def test_sizes_are_vllms():
     assert sizes(40) == [1, 2, 4, 8, 16, 24, 32, 40] and sizes(1) == [1] and sizes(300)[-4:] == [256, 272, 288, 300]
-    graphs = CudaGraphs(40)
-    assert [graphs.size_for(number) for number in (1, 3, 9, 33, 40)] == [1, 4, 16, 40, 40] and graphs.run(4, lambda size: (size,)) == (4,)
+    graphs = CudaGraphs(sizes(40))
+    assert [graphs.size_for(number) for number in (1, 3, 9, 33, 40, 41)] == [1, 4, 16, 40, 40, None] and graphs.run(4, lambda size: (size,)) == (4,)
+
+
+def test_sizes_of_steps_with_prompts_waste_little():
+    assert token_sizes(20) == [20] and token_sizes(300) == [64, 128, 192, 256, 300] and token_sizes(10**6)[-1] == 8192
+    every = token_sizes(8192)
+    assert all(larger <= smaller + 64 or (larger - 1 - smaller) / larger <= 0.2 for smaller, larger in zip(every, every[1:]))
 
 
 def test_small_arrays_arrive_as_they_are():
@@ -159,7 +171,8 @@ def test_the_cache_gets_what_the_rest_leaves(gpu_of_80_gib, tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"0" * 1000)
     left = kv_cache_memory(tmp_path, CONFIG, 2, 8192, 256, 0.9)
     step, logits = 8192 * 2 * (4 * 1024 + 128 * 64 + 3 * 3072), 256 * 151_936 * 14
-    assert left == int(0.9 * (80 << 30)) - (1 << 30) - 1000 - step - logits - (1 << 30)
+    graphs = step + (1 + 2 + 4 + 8 * sum(range(1, 33))) * 151_936 * 2      # up to 8192 tokens, and decode steps of 1, 2, 4, 8, 16, ..., 256
+    assert left == int(0.9 * (80 << 30)) - (1 << 30) - 1000 - step - logits - graphs - (1 << 30)
     assert kv_cache_memory(tmp_path, CONFIG | {"dtype": "float32"}, 2, 8192, 256, 0.9) == left + 500     # stored in float32, loaded in half of it
 
 

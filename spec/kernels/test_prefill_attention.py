@@ -111,6 +111,17 @@ def test_requests_of_padding_behind_the_others():
     assert out[41:].isnan().all()
 
 
+@pytest.mark.parametrize("before", [1, 15, 16, 17, 200])
+def test_rows_before_the_first_request_are_left_as_they_are(before):
+    """They belong to requests that decode, which another kernel looks after."""
+    queries, requests, query_start = case([40, 20], [40, 1], padding=9)
+    queries, query_start = torch.cat((torch.ones_like(queries[:1]).expand(before, -1, -1), queries)), query_start + before
+    out = poisoned(*queries.shape)
+    prefill_attention(queries, *requests.arguments, query_start, out=out)
+    check(out, queries, requests, query_start)
+    assert out[:before].isnan().all() and out[before + 41:].isnan().all()
+
+
 def test_block_tables_are_not_followed_beyond_the_last_block():
     """Behind it stands what no memory is at. (Elsewhere, a block of NaN that nobody has: a failure, and not a crash.)"""
     queries, requests, query_start = case([1, 16, 17, 64, 100], [1, 16, 1, 64, 50], behind=HOPELESS)
