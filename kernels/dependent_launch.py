@@ -3,6 +3,9 @@
 Launched with `**EARLY`, a kernel is set up, and may load what nobody has just written, before the one before has ended: some
 microseconds in all, hundreds of times a step. Before it touches what others have written, or writes anything, it must call
 `await_the_kernel_before`. Elsewhere both do nothing.
+
+It begins as soon as all programs of the one before run and have allowed it, instead of when they have ended: of a kernel that reads
+weights, these are then on their way while the one before still computes.
 """
 import triton
 import triton.language as tl
@@ -15,5 +18,7 @@ _WAITS = tl.constexpr(HOPPER)
 
 @triton.jit
 def await_the_kernel_before():
+    """Wait until all that was launched before has ended; whoever comes next may get ready from now on."""
     if _WAITS:
+        tl.extra.cuda.gdc_launch_dependents()
         tl.extra.cuda.gdc_wait()
