@@ -177,7 +177,7 @@ def _attend(queries, key_cache, value_cache, block_tables, items, begin, out, pa
             q_row, q_head, k_block, k_token, k_head, v_block, v_token, v_head, table_row, out_row, out_head,
             GROUP: tl.constexpr, ROWS: tl.constexpr, D: tl.constexpr, PADDED_D: tl.constexpr, BLOCK_SIZE: tl.constexpr, TILE: tl.constexpr):
     """One share for one KV head: item by item, an online softmax over its tokens, a tile at a time."""
-    await_the_kernel_before()
+    await_the_kernel_before(ALLOW=False)    # the merge would only be in the way: with 64 requests of 4,096 tokens, 385 µs instead of 363
     kv_head, program = tl.program_id(0), tl.program_id(1)
     row, column = tl.arange(0, ROWS), tl.arange(0, PADDED_D)
     head = kv_head * GROUP + row

@@ -17,8 +17,9 @@ _WAITS = tl.constexpr(HOPPER)
 
 
 @triton.jit
-def await_the_kernel_before():
-    """Wait until all that was launched before has ended; whoever comes next may get ready from now on."""
+def await_the_kernel_before(ALLOW: tl.constexpr = True):
+    """Wait until all that was launched before has ended. `ALLOW`: whoever comes next may get ready from now on."""
     if _WAITS:
-        tl.extra.cuda.gdc_launch_dependents()
+        if ALLOW:
+            tl.extra.cuda.gdc_launch_dependents()
         tl.extra.cuda.gdc_wait()
