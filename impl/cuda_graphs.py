@@ -26,14 +26,15 @@ class CudaGraphs:
         self.graphs: dict[int, torch.cuda.CUDAGraph] = {}
         self.results: dict[int, tuple[torch.Tensor, ...]] = {}
 
-    def capture(self, compute: Callable[[int], tuple[torch.Tensor, ...]]) -> None:
-        """Record all sizes, the largest first: the smaller ones find room in its memory. One step runs before, as kernels are compiled with their first launch."""
+    def capture(self, compute: Callable[[int], tuple[torch.Tensor, ...]], shown: bool) -> None:
+        """Record all sizes, the largest first: the smaller ones find room in its memory. One step runs before, as kernels are compiled, and
+        ranks connected, with their first launch. `shown`: the progress, if the standard error is a terminal. Other threads may use the GPU meanwhile."""
         pool = None
-        for size in tqdm(self.sizes[::-1], "Capturing CUDA graphs", dynamic_ncols=True, disable=None):      # None: unless it is a terminal
+        for size in tqdm(self.sizes[::-1], "Capturing CUDA graphs", dynamic_ncols=True, disable=None if shown else True):
             compute(size)
             torch.cuda.synchronize()
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, pool=pool):
+            with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
                 self.results[size] = compute(size)
             pool, self.graphs[size] = graph.pool(), graph
 

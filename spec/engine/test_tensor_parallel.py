@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -251,7 +252,7 @@ def test_nothing_is_left_of_an_engine_that_is_forgotten():
 
 DRIVER = """
 import os, sys, time
-from impl import LLM, multiproc_executor
+from impl import LLM, runner_setup
 
 def hang(*_, **__):
     print(os.getpid(), flush=True)
@@ -260,7 +261,7 @@ def hang(*_, **__):
 if __name__ == "__main__":
     LLM(sys.argv[1], dtype="float32", tensor_parallel_size=2, num_gpu_blocks_override=9, max_model_len=64)
 else:   # in the process of rank 1, which imports this script as well
-    multiproc_executor.load_model = hang
+    runner_setup.load_model = hang
 """
 
 
@@ -283,7 +284,7 @@ def test_a_rank_ends_with_the_driver(tmp_path):
 @pytest.mark.parametrize("arguments, says", [
     ({"tensor_parallel_size": 4}, "tensor_parallel_size=4: num_key_value_heads=2"), ({"tensor_parallel_size": 3}, "tensor_parallel_size=3: num_attention_heads"),
     ({"tensor_parallel_size": 0}, "must be at least 1"), ({"distributed_timeout_seconds": 0}, "must be positive"),
-    ({"kernels": True}, "there is one rank|Triton's interpreter")])
+    ({"device": "cuda", "tensor_parallel_size": 99}, "can use no GPU here|there are . GPUs here"), ({"device": "cuda:1"}, "can use no GPU here|each rank has a GPU of its own")])
 def test_what_cannot_be_divided_is_refused(arguments, says):
     with pytest.raises(InvalidConfigError, match=says):
         two_ranks("llama", **arguments)
@@ -293,6 +294,6 @@ def test_a_rank_that_cannot_start_is_named(monkeypatch):
     """The checkpoint goes away between rank 0's reading it and rank 1's."""
     from impl import multiproc_executor
     start = multiproc_executor._start
-    monkeypatch.setattr(multiproc_executor, "_start", lambda group, port, timeout, load: start(group, port, timeout, (Path("/nowhere"), *load[1:])))
+    monkeypatch.setattr(multiproc_executor, "_start", lambda group, port, timeout, setup: start(group, port, timeout, replace(setup, folder=Path("/nowhere"))))
     with pytest.raises(WorkerDiedError, match="rank 1 ended with CheckpointError: /nowhere"):
         two_ranks("llama")
