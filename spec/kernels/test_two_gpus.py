@@ -1,0 +1,64 @@
+"""Two ranks on two GPUs say what one GPU says, with CUDA graphs and steps in flight; and a rank that fails is named. `-s` shows what is seen on the way.
+
+What they decide and say on the CPU is in `spec/engine/test_tensor_parallel.py`.
+"""
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs torch: make setup")
+
+ROOT = Path(__file__).parents[2]
+RECORDED = json.loads((ROOT / "spec/engine/vllm_two_ranks.json").read_text())
+LIMIT = 100         # seconds, after which a scenario tells where it hangs, and ends
+ROUNDED = 0.3       # logprobs that far apart are a near-tie in bfloat16: `test_dtypes.py` sees them move by as much
+
+needs_two_gpus = pytest.mark.skipif(torch.cuda.device_count() < 2, reason="needs two NVIDIA GPUs: run this on a machine that has them")
+pytestmark = needs_two_gpus
+
+
+def played(scenario: str, model: str, dtype: str = "float32") -> dict:
+    """What a scenario of `two_gpus.py` ends with. It must end by itself, and well."""
+    process = subprocess.Popen([sys.executable, "-m", "spec.kernels.two_gpus", scenario, model, dtype, str(LIMIT)], cwd=ROOT, text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True, env={"NCCL_DEBUG": "WARN"} | os.environ)
+    try:
+        said = process.communicate(timeout=LIMIT + 15)[0]
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        said = process.communicate()[0] + "\nkilled: it did not even end when told to"
+    print(said)
+    assert process.returncode == 0, f"{scenario} {model} {dtype} ended with {process.returncode}:\n{said}"
+    return json.loads(next(line for line in said.splitlines() if line.startswith("{")))
+
+
+@pytest.mark.parametrize("model", RECORDED)
+def test_the_same_tokens_as_one_gpu_and_as_vllm_with_two_ranks(model):
+    result = played("same", model)
+    assert result["graphs"] and result["differ"] == result.get("plainly differ", []) == []
+    assert result["as vllm"] == [said["token_ids"] for said in RECORDED[model]["said"]][::2]       # every other one is greedy
+    if model == "qwen3":
+        assert [result["collectives"]] * 2 == RECORDED[model]["collectives"]
+
+
+def test_in_bfloat16_the_same_or_a_near_tie():
+    result = played("same", "qwen3", "bfloat16")
+    assert result["graphs"] and all(each["gap"] < ROUNDED for each in result["differ"]) and len(result["differ"]) < result["requests"]
+
+
+def test_a_killed_rank_is_named_and_the_gpus_are_free_for_the_next_engine_until_one_says_other_tokens():
+    result = played("killed", "llama")
+    assert result["killed"]["error"] == result["killed"]["again"] == "WorkerDiedError" and "rank 1" in result["killed"]["says"] and "-9" in result["killed"]["says"]
+    assert result["killed"]["seconds"] < 15 and not result["killed"]["lives"] and result["bytes"] < 1 << 20
+    assert result["other tokens"]["error"] == "StepMismatchError" and "rank 1 has sampled other tokens" in result["other tokens"]["says"]
+    assert not result["other tokens"]["lives"]
+
+
+def test_a_rank_that_hangs_is_named_after_the_timeout_and_the_process_can_end():
+    result = played("hung", "llama")
+    assert result["error"] == result["again"] == "WorkerHungError" and "rank 1 let the others wait for more than 6 s" in result["says"]
+    assert result["seconds"] < 25 and not result["lives"]
