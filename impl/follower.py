@@ -6,6 +6,7 @@ them. Mirrors `v1/executor/multiproc_executor.py::WorkerProc`.
 """
 import itertools
 import os
+import pickle
 import signal
 import threading
 from collections import deque
@@ -21,7 +22,7 @@ from impl import torch_ops
 from impl.errors import LostContactError, StepMismatchError, WorkerDiedError, WorkerError
 from impl.gloo import LOOPBACK
 from impl.model_runner import ModelRunner
-from impl.outputs import SchedulerOutput
+from impl.outputs import ScheduledRequest, SchedulerOutput
 from impl.request import Request
 from impl.runner_setup import RunnerSetup
 from impl.tensor_parallel import Group
@@ -36,7 +37,9 @@ class Told(NamedTuple):
     """What a rank is told of a step."""
 
     number: int
-    output: SchedulerOutput
+    scheduled: list[tuple]              # of each `ScheduledRequest` its values, which are pickled in a third of the time
+    preempted_req_ids: list[str]
+    finished_req_ids: list[str]
     admitted: list[Request]             # who is new or back, with all tokens
     sampled: dict[str, list[int]]       # of the others, the tokens since the last step
     digest: int                         # of what is to be computed
@@ -55,7 +58,7 @@ def worker_main(pipe: Connection, group: Group, port: int, timeout: float, setup
         group.connect(TCPStore(LOOPBACK, port, is_master=False), timeout)
         with monitor.waiting(START):
             model_runner = setup.runner(*loaded, group)
-        Follower(group.rank, model_runner, monitor, timeout, steps_in_flight=2 if setup.config.async_scheduling else 1).follow(pipe)
+        Follower(group.rank, model_runner, monitor, group.patience(timeout), steps_in_flight=2 if setup.config.async_scheduling else 1).follow(pipe)
     except WorkerError as error:
         pipe.send(error)
     except Exception as error:
@@ -64,10 +67,10 @@ def worker_main(pipe: Connection, group: Group, port: int, timeout: float, setup
 
 
 class Follower:
-    """`steps_in_flight`: how many the engine hands out before it takes in the first. `timeout`: seconds that a step on a GPU may take."""
+    """`steps_in_flight`: how many the engine hands out before it takes in the first. `patience`: seconds for which a step may keep it waiting."""
 
-    def __init__(self, rank: int, model_runner: ModelRunner, monitor: WorkerMonitor, timeout: float, steps_in_flight: int):
-        self.rank, self.model_runner, self.monitor, self.timeout, self.steps_in_flight = rank, model_runner, monitor, timeout, steps_in_flight
+    def __init__(self, rank: int, model_runner: ModelRunner, monitor: WorkerMonitor, patience: float, steps_in_flight: int):
+        self.rank, self.model_runner, self.monitor, self.patience, self.steps_in_flight = rank, model_runner, monitor, patience, steps_in_flight
         self.samples = model_runner.ops is not torch_ops
         self.requests: dict[str, Request] = {}
         self.since: dict[str, int] = {}                 # by request: the step with which it came, or came back
@@ -78,20 +81,21 @@ class Follower:
         """Compute what rank 0 computes, until it closes the pipe."""
         for number in itertools.count(1):
             try:
-                told: Told = pipe.recv()
+                told: Told = pickle.loads(pipe.recv_bytes())
             except EOFError:
                 return
-            self._take_over(number, told)
+            output = SchedulerOutput([ScheduledRequest(*share) for share in told.scheduled], told.preempted_req_ids, told.finished_req_ids)
+            self._take_over(number, told, output)
             if self.samples:
-                self._hand_out(number, told.output)
+                self._hand_out(number, output)
             else:
-                self.model_runner.execute(told.output, self.requests)
+                self.model_runner.execute(output, self.requests)
 
-    def _take_over(self, number: int, told: Told) -> None:
+    def _take_over(self, number: int, told: Told, output: SchedulerOutput) -> None:
         """Bring the requests up to date. Raises `StepMismatchError` if this rank has computed, or would compute, anything else than rank 0."""
         if told.number != number:
             raise StepMismatchError(f"rank {self.rank} is at step {number}, rank 0 at step {told.number}: {NEW_ENGINE}")
-        for request_id in told.output.finished_req_ids:
+        for request_id in told.finished_req_ids:
             for known in (self.requests, self.since, self.sampled):
                 known.pop(request_id, None)
         for request in told.admitted:
@@ -101,19 +105,19 @@ class Follower:
             own, self.sampled[request_id] = self.sampled[request_id][:len(token_ids)], self.sampled[request_id][len(token_ids):]
             if self.samples and own != token_ids:
                 raise StepMismatchError(f"rank {self.rank} has sampled other tokens than rank 0 for request {request_id!r}, {own} and {token_ids}: {NEW_ENGINE}")
-        if digest(told.output, self.requests) != told.digest:
+        if digest(output, self.requests) != told.digest:
             raise StepMismatchError(f"rank {self.rank} would compute other tokens than rank 0 in step {number}: {NEW_ENGINE}")
 
     def _hand_out(self, number: int, output: SchedulerOutput) -> None:
         """As the engine does it at rank 0: hand out a step, then wait for the one before, or if none may be in flight, for this one."""
-        with self.monitor.waiting(self.timeout):
+        with self.monitor.waiting(self.patience):
             self.in_flight.append((number, self.model_runner.hand_out(output, self.requests)))
             if len(self.in_flight) < self.steps_in_flight:
                 return
             before, handed = self.in_flight.popleft()
             sampled = handed.result()
         if self.monitor.lost:
-            raise LostContactError(f"step {before} took rank {self.rank} more than {self.timeout:g} s")
+            raise LostContactError(f"step {before} took rank {self.rank} more than {self.patience:g} s")
         for request_id, new in sampled.items():
             if self.since.get(request_id, number) <= before:    # or it is another by now, or has come back with all its tokens
                 self.sampled[request_id] += new.token_ids

@@ -6,8 +6,8 @@ dies, hangs or is at another step lets the others wait in the next collective: t
 has a timeout, on a GPU by the monitor (`worker_monitor.py`), and rank 0 finds out who it was.
 Mirrors `v1/executor/multiproc_executor.py`.
 """
-import math
 import os
+import pickle
 import socket
 import struct
 import weakref
@@ -17,7 +17,6 @@ from copy import copy
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from multiprocessing.reduction import ForkingPickler
 from typing import NamedTuple
 
 import torch
@@ -65,7 +64,7 @@ class MultiprocExecutor:
     """
 
     def __init__(self, setup: RunnerSetup, group: Group, model: torch.nn.Module, model_config: dict, timeout: float):
-        self.timeout, self.patience = timeout, timeout if group.device == "cuda" else math.inf     # gloo looks at the clock itself
+        self.timeout, self.patience = timeout, group.patience(timeout)
         self.model_runner: ModelRunner | None = None
         self.number = 0
         self.known: dict[str, int] = {}     # how many tokens of each request the others have
@@ -116,8 +115,8 @@ class MultiprocExecutor:
         sampled = {share.request_id: requests[share.request_id].token_ids[self.known[share.request_id]:]
                    for share in output.scheduled if share.kind == RUNNING}
         self.known |= {share.request_id: requests[share.request_id].num_tokens for share in output.scheduled}
-        bare = SchedulerOutput(output.scheduled, output.preempted_req_ids, output.finished_req_ids)     # the reasons are for readers
-        told = ForkingPickler.dumps(Told(self.number, bare, admitted, sampled, digest(output, requests)))
+        told = pickle.dumps(Told(self.number, [tuple(share) for share in output.scheduled], output.preempted_req_ids, output.finished_req_ids,
+                                 admitted, sampled, digest(output, requests)), pickle.HIGHEST_PROTOCOL)
         try:
             for worker in self.workers:
                 worker.pipe.send_bytes(told)

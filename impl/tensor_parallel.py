@@ -4,6 +4,7 @@ Outputs are split (by columns) in front of the attention and of the activation, 
 one; inputs (by rows) behind them, and then one sum is due. So a layer has two all-reduces. The embedding has a third,
 as each rank knows some of the tokens, and the logits are gathered. Everything else is computed by all ranks alike.
 """
+import math
 from contextlib import contextmanager
 
 import torch
@@ -47,6 +48,10 @@ class Group:
         self.parted = True
         if self.communicator:
             self.communicator.abort()
+
+    def patience(self, timeout: float) -> float:
+        """Seconds for which a step may keep this rank waiting. On the CPU, gloo knows better: it looks at the clock in each collective."""
+        return timeout if self.device == "cuda" else math.inf
 
     def all_reduce(self, x: torch.Tensor) -> torch.Tensor:
         """The sum of all ranks' `x`, at all ranks; in its memory. Raises `LostContactError`."""

@@ -1,4 +1,4 @@
-"""`python -m spec.kernels.two_gpus SCENARIO MODEL DTYPE`: an engine of two ranks, each on a GPU of its own, and what becomes of it, as a line of JSON.
+"""`python -m spec.kernels.two_gpus SCENARIO MODEL DTYPE LIMIT`: an engine of two ranks, each on a GPU of its own, and what becomes of it, as a line of JSON.
 
 `test_two_gpus.py` asks for each scenario in a process of its own, so that one that hangs takes nothing with it. All that is seen is
 printed as it comes. Without two GPUs this is a rehearsal: gloo, and Triton's interpreter, no CUDA graphs.
@@ -25,7 +25,7 @@ from spec.engine.many_prompts import own_text
 DEVICE = "cuda" if torch.cuda.device_count() > 1 else "cpu"
 LIMITS = ({"block_size": 16, "max_model_len": 256, "num_gpu_blocks_override": 60, "max_num_seqs": 12, "max_num_batched_tokens": 96} if DEVICE == "cuda" else
           {"block_size": 16, "max_model_len": 96, "num_gpu_blocks_override": 12, "max_num_seqs": 4, "max_num_batched_tokens": 64})
-ROUNDS, TOKENS = (40, 48) if DEVICE == "cuda" else (3, 2)
+ROUNDS, REQUESTS, TOKENS = (40, 3, 48) if DEVICE == "cuda" else (3, 2, 2)
 STARTED = time.monotonic()
 
 
@@ -111,7 +111,7 @@ def same(model: str, dtype: str) -> dict:
 def in_the_middle(model: str, dtype: str, timeout: float) -> tuple[LLM, int]:
     """Two ranks in the middle of an asynchronous run, and the process of the second."""
     llm = ranks(model, dtype, async_scheduling=True, distributed_timeout_seconds=timeout)
-    for number in range(3):
+    for number in range(REQUESTS):
         llm.engine.add_request(f"before {number}", {"prompt_token_ids": [5 + number, 6]}, SamplingParams(max_tokens=200 if DEVICE == "cuda" else 80, ignore_eos=True))
     for _ in range(ROUNDS):
         llm.engine.step()
@@ -153,7 +153,7 @@ def killed(model: str, dtype: str) -> dict:
     say("of torch's memory on rank 0 is left:", result["bytes"])
     llm, pid = in_the_middle(model, dtype, timeout=60.0)
     llm.engine.model_runner.model_runner.sampler.chance.manual_seed(99)
-    for number in range(3):
+    for number in range(REQUESTS):
         llm.engine.abort(f"before {number}")
         llm.engine.add_request(f"after {number}", {"prompt_token_ids": [5 + number, 6]}, SamplingParams(temperature=1.5, max_tokens=50, ignore_eos=True))
     return result | {"other tokens": outcome(llm, pid)}
@@ -167,9 +167,13 @@ def hung(model: str, dtype: str) -> dict:
     return outcome(llm, pid)
 
 
-if __name__ == "__main__":
-    scenario, model, dtype, limit = sys.argv[1:]
+def main(scenario: str, model: str, dtype: str, limit: str) -> None:
+    """`limit`: seconds, after which all threads' stacks are told, and it ends."""
     faulthandler.dump_traceback_later(float(limit), exit=True)
     say(scenario, model, dtype, "on", torch.cuda.get_device_name() if DEVICE == "cuda" else "the CPU", "torch", torch.__version__)
     print(json.dumps({"same": same, "killed": killed, "hung": hung}[scenario](model, dtype)), flush=True)
     say("leaving")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
