@@ -49,7 +49,7 @@ def asked(model: str, greedy: bool) -> tuple[list[dict], list[SamplingParams]]:
     said = own_text(model)
     kinds = [{"temperature": 0}, {"seed": 1}, {"temperature": 0, "repetition_penalty": 1.2}, {"seed": 2, "top_p": 0.9}, {"seed": 3, "top_k": 20}, {"temperature": 0.8}]
     prompts = [said[7 * number:7 * number + 1 + number * 11 % 70] for number in range(16)] + [said[:64] + said[300:310], said[:70]]
-    prompts, kinds = (prompts, [{"temperature": 0}] if greedy else kinds) if DEVICE == "cuda" else (prompts[:3], kinds[:2])
+    prompts, kinds = (prompts, [{"temperature": 0}] if greedy else kinds) if DEVICE == "cuda" else ([said[:1], said[7:12], said[14:30]], [kinds[0], kinds[1], kinds[5]])
     return ([{"prompt_token_ids": prompt} for prompt in prompts],
             [SamplingParams(max_tokens=TOKENS, ignore_eos=True, **kinds[number % len(kinds)]) for number in range(len(prompts))])
 
@@ -143,7 +143,8 @@ def outcome(llm: LLM, pid: int) -> dict:
 
 
 def killed(model: str, dtype: str) -> dict:
-    """Rank 1 is killed. Then, in the same process and on the same GPUs, a new engine speaks, until rank 0's chance is another than rank 1's."""
+    """Rank 1 is killed. Then, in the same process and on the same GPUs, a new engine speaks, also when a request's name is used
+    again while it is in flight; until rank 0's chance is another than rank 1's."""
     llm, pid = in_the_middle(model, dtype, timeout=60.0)
     os.kill(pid, signal.SIGKILL)
     result = {"killed": outcome(llm, pid)}
@@ -152,10 +153,14 @@ def killed(model: str, dtype: str) -> dict:
     result["bytes"] = torch.cuda.memory_allocated() if DEVICE == "cuda" else 0
     say("of torch's memory on rank 0 is left:", result["bytes"])
     llm, pid = in_the_middle(model, dtype, timeout=60.0)
-    llm.engine.model_runner.model_runner.sampler.chance.manual_seed(99)
-    for number in range(REQUESTS):
-        llm.engine.abort(f"before {number}")
-        llm.engine.add_request(f"after {number}", {"prompt_token_ids": [5 + number, 6]}, SamplingParams(temperature=1.5, max_tokens=50, ignore_eos=True))
+    for params in ({"temperature": 0}, {"temperature": 1.5}):
+        for number in range(REQUESTS):
+            llm.engine.abort(f"before {number}")
+            llm.engine.add_request(f"before {number}", {"prompt_token_ids": [8 + number, 6]}, SamplingParams(max_tokens=60, ignore_eos=True, **params))
+        if params["temperature"]:
+            llm.engine.model_runner.model_runner.sampler.chance.manual_seed(99)
+        else:
+            say([len(output.outputs[0].token_ids) for _ in range(ROUNDS) for output in llm.engine.step()][-REQUESTS:], "tokens by others of the same name")
     return result | {"other tokens": outcome(llm, pid)}
 
 
