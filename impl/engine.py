@@ -43,7 +43,7 @@ class Engine:
     def __init__(self, model: str, config: SchedulerConfig, *, dtype: str = "float32", device: str = "cpu", kernels: bool | None = None,
                  kv_cache_dtype: str = "auto", enforce_eager: bool = False, max_logprobs: int = 20, logprobs_mode: LogprobsMode = "raw_logprobs",
                  seed: int = 0, speculative_config: SpeculativeConfig | None = None, tensor_parallel_size: int = 1,
-                 distributed_timeout_seconds: float = 30.0):
+                 distributed_timeout_seconds: float = 60.0):
         config.require_pool_for_one_sequence()
         _require_drafts(config, speculative_config)
         folder = find(model)

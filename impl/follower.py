@@ -111,7 +111,10 @@ class Follower:
     def _hand_out(self, number: int, output: SchedulerOutput) -> None:
         """As the engine does it at rank 0: hand out a step, then wait for the one before, or if none may be in flight, for this one."""
         with self.monitor.waiting(self.patience):
-            self.in_flight.append((number, self.model_runner.hand_out(output, self.requests)))
+            handed = self.model_runner.hand_out(output, self.requests)
+            if handed.error:    # not only with its result: the others are in this step
+                raise handed.error
+            self.in_flight.append((number, handed))
             if len(self.in_flight) < self.steps_in_flight:
                 return
             before, handed = self.in_flight.popleft()

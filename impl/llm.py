@@ -45,7 +45,7 @@ class LLM:
                  kv_cache_memory_bytes: int | None = None, gpu_memory_utilization: float = 0.92, max_logprobs: int = 20,
                  logprobs_mode: LogprobsMode = "raw_logprobs", scheduling_policy: str = "fcfs", seed: int = 0,
                  speculative_config: Mapping[str, object] | None = None, tensor_parallel_size: int = 1,
-                 distributed_timeout_seconds: float = 30.0, **limits):
+                 distributed_timeout_seconds: float = 60.0, **limits):
         self.folder = find(model)
         config = model_config(read_config(self.folder))
         dtype = _dtype(dtype, config)

@@ -25,7 +25,7 @@ from spec.engine.many_prompts import own_text
 DEVICE = "cuda" if torch.cuda.device_count() > 1 else "cpu"
 LIMITS = ({"block_size": 16, "max_model_len": 256, "num_gpu_blocks_override": 60, "max_num_seqs": 12, "max_num_batched_tokens": 96} if DEVICE == "cuda" else
           {"block_size": 16, "max_model_len": 96, "num_gpu_blocks_override": 12, "max_num_seqs": 4, "max_num_batched_tokens": 64})
-ROUNDS, REQUESTS, TOKENS = (40, 3, 48) if DEVICE == "cuda" else (3, 2, 2)
+ROUNDS, REQUESTS, TOKENS = (40, 3, 48) if DEVICE == "cuda" else (3, 1, 2)
 STARTED = time.monotonic()
 
 
@@ -108,9 +108,9 @@ def same(model: str, dtype: str) -> dict:
     return result
 
 
-def in_the_middle(model: str, dtype: str, timeout: float) -> tuple[LLM, int]:
-    """Two ranks in the middle of an asynchronous run, and the process of the second."""
-    llm = ranks(model, dtype, async_scheduling=True, distributed_timeout_seconds=timeout)
+def in_the_middle(model: str, dtype: str) -> tuple[LLM, int]:
+    """Two ranks in the middle of an asynchronous run, and the process of the second. Each has a gigabyte and more of KV cache."""
+    llm = ranks(model, dtype, async_scheduling=True, distributed_timeout_seconds=90.0, **{"num_gpu_blocks_override": 100_000} if DEVICE == "cuda" else {})
     for number in range(REQUESTS):
         llm.engine.add_request(f"before {number}", {"prompt_token_ids": [5 + number, 6]}, SamplingParams(max_tokens=200 if DEVICE == "cuda" else 80, ignore_eos=True))
     for _ in range(ROUNDS):
@@ -145,14 +145,14 @@ def outcome(llm: LLM, pid: int) -> dict:
 def killed(model: str, dtype: str) -> dict:
     """Rank 1 is killed. Then, in the same process and on the same GPUs, a new engine speaks, also when a request's name is used
     again while it is in flight; until rank 0's chance is another than rank 1's."""
-    llm, pid = in_the_middle(model, dtype, timeout=60.0)
+    llm, pid = in_the_middle(model, dtype)
     os.kill(pid, signal.SIGKILL)
     result = {"killed": outcome(llm, pid)}
     del llm
     gc.collect()
     result["bytes"] = torch.cuda.memory_allocated() if DEVICE == "cuda" else 0
-    say("of torch's memory on rank 0 is left:", result["bytes"])
-    llm, pid = in_the_middle(model, dtype, timeout=60.0)
+    say(f"of torch's memory on rank 0 is left: {result['bytes'] / 2**20:.1f} MiB")
+    llm, pid = in_the_middle(model, dtype)
     for params in ({"temperature": 0}, {"temperature": 1.5}):
         for number in range(REQUESTS):
             llm.engine.abort(f"before {number}")
@@ -167,7 +167,8 @@ def killed(model: str, dtype: str) -> dict:
 def hung(model: str, dtype: str) -> dict:
     """Rank 1 stops. The process ends with the engine alive in it, and must come to its end."""
     global llm
-    llm, pid = in_the_middle(model, dtype, timeout=6.0)
+    llm, pid = in_the_middle(model, dtype)
+    llm.engine.model_runner.timeout = llm.engine.model_runner.patience = 6.0    # only now: the first steps may have had kernels to compile
     os.kill(pid, signal.SIGSTOP)
     return outcome(llm, pid)
 
