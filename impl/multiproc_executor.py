@@ -65,20 +65,24 @@ class MultiprocExecutor:
 
     def __init__(self, setup: RunnerSetup, group: Group, model: torch.nn.Module, model_config: dict, timeout: float):
         self.timeout, self.patience = timeout, group.patience(timeout)
-        self.model_runner: ModelRunner | None = None
+        self.runners: list[ModelRunner] = []        # the one of this rank, until the engine ends
         self.number = 0
         self.known: dict[str, int] = {}     # how many tokens of each request the others have
         self.failure: WorkerError | None = None
         self.store = TCPStore(LOOPBACK, 0, is_master=True, wait_for_workers=False)
         self.monitor = WorkerMonitor(group.abort)
         self.workers = [_start(Group(rank, group.size, group.device), self.store.port, timeout, setup) for rank in range(1, group.size)]
-        self.end = weakref.finalize(self, _end, self.workers, self.monitor, GRACE)      # when nobody uses the engine any more, or Python ends
+        self.end = weakref.finalize(self, _end, self.workers, self.monitor, self.runners, GRACE)      # when nobody uses the engine any more, or Python ends
         for worker in self.workers:
             self._require_ready(worker)
         with self._together(START):
             self.monitor.start([end for worker in self.workers for end in (worker.pipe, worker.process.sentinel)])
             group.connect(self.store, timeout)
-            self.model_runner = setup.runner(model, model_config, group)
+            self.runners.append(setup.runner(model, model_config, group))
+
+    @property
+    def model_runner(self) -> ModelRunner:
+        return self.runners[0]
 
     def execute(self, output: SchedulerOutput, requests: Mapping[str, Request]) -> dict[str, Sampled]:
         """As `ModelRunner.execute`, at all ranks."""
@@ -149,9 +153,8 @@ class MultiprocExecutor:
             raise copy(self.failure)
 
     def _part(self, failure: WorkerError, patience: float) -> None:
-        """The engine ends. This rank gives up its cache, weights and CUDA graphs, too."""
-        self.failure, self.model_runner = failure, None
-        _end(self.workers, self.monitor, patience)
+        self.failure = failure
+        _end(self.workers, self.monitor, self.runners, patience)
 
     def _find_out(self) -> WorkerError:
         """Why the collective has failed: who has died or disagreed is to blame before who says nothing, and he before who waited like us."""
@@ -198,12 +201,17 @@ def _report(worker: WorkerProc, patience: float) -> WorkerError | str | None:
                            "`if __name__ == \"__main__\":`")
 
 
-def _end(workers: list[WorkerProc], monitor: WorkerMonitor, patience: float) -> None:
-    """Leave no process behind. Who is in no step ends when its pipe is closed; the others are killed."""
-    monitor.stop()
+def _end(workers: list[WorkerProc], monitor: WorkerMonitor, runners: list[ModelRunner], patience: float) -> None:
+    """Leave no process behind. Who is in no step ends when its pipe is closed; the others are killed.
+
+    This rank gives up its cache, weights and CUDA graphs: NCCL does not part before the graphs are gone.
+    """
+    monitor.stop()      # first, as a graph may be waiting for a rank that is gone
+    runners.clear()
     for worker in workers:
         worker.pipe.close()
     for worker in workers:
         worker.process.join(patience)
         worker.process.kill()
         worker.process.join()
+    monitor.join(GRACE)

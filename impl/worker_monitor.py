@@ -51,6 +51,11 @@ class WorkerMonitor:
             self.waker.send(None)
             self.over.wait()
 
+    def join(self, seconds: float) -> None:
+        """Give `abort` so much time to return."""
+        if self.thread:
+            self.thread.join(seconds)
+
     def _watch(self, ends: list) -> None:
         while not (ready := wait(ends, GLANCE)) and time.monotonic() < self.until:
             pass
