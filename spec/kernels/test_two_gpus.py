@@ -16,7 +16,7 @@ torch = pytest.importorskip("torch", reason="needs torch: make setup")
 ROOT = Path(__file__).parents[2]
 RECORDED = json.loads((ROOT / "spec/engine/vllm_two_ranks.json").read_text())
 LIMIT = 100         # seconds, after which a scenario tells where it hangs, and ends
-ROUNDED = 0.3       # logprobs that far apart are a near-tie in bfloat16: `test_dtypes.py` sees them move by as much
+ROUNDED = 0.5       # logprobs that far apart are a near-tie in bfloat16: `test_dtypes.py` sees them move by as much
 TWO_GPUS = torch.cuda.device_count() > 1
 
 needs_two_gpus = pytest.mark.skipif(not TWO_GPUS, reason="needs two NVIDIA GPUs: run this on a machine that has them")

@@ -26,7 +26,9 @@ DEVICE = "cuda" if torch.cuda.device_count() > 1 else "cpu"
 LIMITS = ({"block_size": 16, "max_model_len": 256, "num_gpu_blocks_override": 60, "max_num_seqs": 12, "max_num_batched_tokens": 96} if DEVICE == "cuda" else
           {"block_size": 16, "max_model_len": 96, "num_gpu_blocks_override": 12, "max_num_seqs": 4, "max_num_batched_tokens": 64})
 ROUNDS, REQUESTS, TOKENS = (40, 3, 48) if DEVICE == "cuda" else (3, 1, 2)
-STARTED = time.monotonic()
+STARTED, UNTIL = time.monotonic(), "TWO_GPUS_UNTIL"
+if __name__ == "__mp_main__":       # rank 1 imports this file again
+    faulthandler.dump_traceback_later(float(os.environ[UNTIL]) - time.monotonic())
 
 
 def say(*what) -> None:
@@ -174,9 +176,12 @@ def hung(model: str, dtype: str) -> dict:
 
 
 def main(scenario: str, model: str, dtype: str, limit: str) -> None:
-    """`limit`: seconds, after which all threads' stacks are told, and it ends."""
+    """`limit`: seconds, after which all threads' stacks are told, those of rank 1 a little earlier, and it ends."""
     faulthandler.dump_traceback_later(float(limit), exit=True)
+    os.environ[UNTIL] = str(time.monotonic() + float(limit) - 5)
     say(scenario, model, dtype, "on", torch.cuda.get_device_name() if DEVICE == "cuda" else "the CPU", "torch", torch.__version__)
+    if DEVICE == "cuda":
+        say("NCCL", torch.cuda.nccl.version(), {name: value for name, value in os.environ.items() if name.startswith(("NCCL", "TORCH", "CUDA"))})
     print(json.dumps({"same": same, "killed": killed, "hung": hung}[scenario](model, dtype)), flush=True)
     say("leaving")
 
