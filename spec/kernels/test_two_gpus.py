@@ -22,18 +22,19 @@ TWO_GPUS = torch.cuda.device_count() > 1
 needs_two_gpus = pytest.mark.skipif(not TWO_GPUS, reason="needs two NVIDIA GPUs: run this on a machine that has them")
 
 
-def played(scenario: str, model: str, dtype: str = "float32") -> dict:
-    """What a scenario of `two_gpus.py` ends with. It must end by itself, and well."""
+def played(scenario: str, model: str, dtype: str = "float32", ends: int = 0) -> dict:
+    """What a scenario of `two_gpus.py` ends with. It must end by itself, rank 1 as well, with the exit code `ends`."""
     module, environment = ("two_gpus", {"NCCL_DEBUG": "WARN"}) if TWO_GPUS else ("nccl_rehearsal", {"CUDA_VISIBLE_DEVICES": "", "TRITON_INTERPRET": "1"})
     process = subprocess.Popen([sys.executable, "-m", f"spec.kernels.{module}", scenario, model, dtype, str(LIMIT)], cwd=ROOT, text=True,
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True, env=os.environ | environment)
     try:
-        said = process.communicate(timeout=LIMIT + 15)[0]
+        said, late = process.communicate(timeout=LIMIT + 15)[0], False
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
-        said = process.communicate()[0] + "\nkilled: it did not even end when told to"
+        said, late = process.communicate()[0], True
     print(said)
-    assert process.returncode == 0, f"{scenario} {model} {dtype} ended with {process.returncode}:\n{said}"
+    assert not late, f"{scenario} {model} {dtype}: a process did not even end when told to, and was killed:\n{said}"
+    assert process.returncode == ends, f"{scenario} {model} {dtype} ended with {process.returncode}:\n{said}"
     return json.loads(next(line for line in said.splitlines() if line.startswith("{")))
 
 
@@ -65,3 +66,8 @@ def test_a_rank_that_hangs_is_named_after_the_timeout_and_the_process_can_end():
     result = played("hung", "llama")
     assert result["error"] == result["again"] == "WorkerHungError" and "rank 1 let the others wait for more than 6 s" in result["says"]
     assert result["seconds"] < 25 and not result["lives"]
+
+
+def test_a_rank_ends_with_rank_0():
+    """Or it would keep open what it prints to, and `played` would fail."""
+    assert played("orphaned", "llama", ends=-signal.SIGKILL)["pid"]

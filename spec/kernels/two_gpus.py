@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 
 import kernels  # noqa: F401  before anything imports triton
@@ -175,6 +176,15 @@ def hung(model: str, dtype: str) -> dict:
     return outcome(llm, pid)
 
 
+def orphaned(model: str, dtype: str) -> None:
+    """Rank 0 is killed in a step. Rank 1 holds the other end of what this process prints, until it ends."""
+    llm, pid = in_the_middle(model, dtype)
+    print(json.dumps({"pid": pid}), flush=True)
+    threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGKILL)).start()
+    while True:
+        llm.engine.step()
+
+
 def main(scenario: str, model: str, dtype: str, limit: str) -> None:
     """`limit`: seconds, after which all threads' stacks are told, those of rank 1 a little earlier, and it ends."""
     faulthandler.dump_traceback_later(float(limit), exit=True)
@@ -182,7 +192,7 @@ def main(scenario: str, model: str, dtype: str, limit: str) -> None:
     say(scenario, model, dtype, "on", torch.cuda.get_device_name() if DEVICE == "cuda" else "the CPU", "torch", torch.__version__)
     if DEVICE == "cuda":
         say("NCCL", torch.cuda.nccl.version(), {name: value for name, value in os.environ.items() if name.startswith(("NCCL", "TORCH", "CUDA"))})
-    print(json.dumps({"same": same, "killed": killed, "hung": hung}[scenario](model, dtype)), flush=True)
+    print(json.dumps({"same": same, "killed": killed, "hung": hung, "orphaned": orphaned}[scenario](model, dtype)), flush=True)
     say("leaving")
 
 
