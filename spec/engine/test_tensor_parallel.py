@@ -333,8 +333,12 @@ def test_a_rank_ends_with_the_driver(tmp_path):
 @pytest.mark.parametrize("arguments, says", [
     ({"tensor_parallel_size": 4}, "tensor_parallel_size=4: num_key_value_heads=2"), ({"tensor_parallel_size": 3}, "tensor_parallel_size=3: num_attention_heads"),
     ({"tensor_parallel_size": 0}, "must be at least 1"), ({"distributed_timeout_seconds": 0}, "must be positive"),
-    ({"device": "cuda", "tensor_parallel_size": 99}, "can use no GPU here|there are . GPUs here"), ({"device": "cuda:1"}, "can use no GPU here|each rank has a GPU of its own")])
-def test_what_cannot_be_divided_is_refused(arguments, says):
+    ({"device": "cuda"}, "tensor_parallel_size=2: there are 1 GPUs here"), ({"device": "cuda:0"}, "each rank has a GPU of its own; choose device='cuda'")])
+def test_what_cannot_be_divided_is_refused(arguments, says, monkeypatch):
+    """Nor can one GPU."""
+    import torch
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(InvalidConfigError, match=says):
         two_ranks("llama", **arguments)
 
