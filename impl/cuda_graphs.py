@@ -34,16 +34,18 @@ class CudaGraphs:
         self.graphs: dict[int, torch.cuda.CUDAGraph] = {}
         self.results: dict[int, tuple[torch.Tensor, ...]] = {}
 
-    def capture(self, compute: Callable[[int], tuple[torch.Tensor, ...]], what: str, pool: tuple[int, int] | None = None) -> tuple[int, int] | None:
+    def capture(self, compute: Callable[[int], tuple[torch.Tensor, ...]], what: str, pool: tuple[int, int] | None = None,
+                shown: bool = True) -> tuple[int, int] | None:
         """Record all sizes, the largest first: the smaller ones find room in its memory, and in that of others, their `pool`. Returns it for those to come.
 
-        One step runs before, as kernels are compiled with their first launch.
+        One step runs before, as kernels are compiled, and ranks connected, with their first launch. `shown`: the progress, if the standard
+        error is a terminal. Other threads may use the GPU meanwhile.
         """
-        for size in tqdm(self.sizes[::-1], f"Capturing CUDA graphs ({what})", dynamic_ncols=True, disable=None):      # None: unless it is a terminal
+        for size in tqdm(self.sizes[::-1], f"Capturing CUDA graphs ({what})", dynamic_ncols=True, disable=None if shown else True):
             compute(size)
             torch.cuda.synchronize()
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, pool=pool):
+            with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
                 self.results[size] = compute(size)
             pool, self.graphs[size] = graph.pool(), graph
         return pool

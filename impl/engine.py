@@ -17,16 +17,14 @@ from impl.errors import DuplicateRequestError, InferLabError, InvalidConfigError
 from impl.grammar_compiler import GrammarCompiler, InvalidGrammarError
 from impl.input_processor import InputProcessor, Prompt
 from impl.logprobs import LogprobsMode
-from impl.model_runner import ModelRunner
-from impl.models import load_model
 from impl.multiproc_executor import MultiprocExecutor
 from impl.ngram_proposer import NgramProposer
-from impl.ops import FP8, choose
 from impl.output_processor import OutputProcessor
 from impl.outputs import EngineCoreOutput, SchedulerOutput
 from impl.parallel_sampling import fan_out
 from impl.request import Request
 from impl.request_output import RequestOutput
+from impl.runner_setup import RunnerSetup
 from impl.sampler import Sampled
 from impl.sampling_params import SamplingParams
 from impl.scheduler import Scheduler
@@ -45,30 +43,26 @@ class Engine:
     def __init__(self, model: str, config: SchedulerConfig, *, dtype: str = "float32", device: str = "cpu", kernels: bool | None = None,
                  kv_cache_dtype: str = "auto", enforce_eager: bool = False, max_logprobs: int = 20, logprobs_mode: LogprobsMode = "raw_logprobs",
                  seed: int = 0, speculative_config: SpeculativeConfig | None = None, tensor_parallel_size: int = 1,
-                 distributed_timeout_seconds: float = 30.0):
+                 distributed_timeout_seconds: float = 60.0):
         config.require_pool_for_one_sequence()
         _require_drafts(config, speculative_config)
         folder = find(model)
         _require_known_positions(config.max_model_len, read_config(folder))
         _require_logprobs(max_logprobs, logprobs_mode)
-        ops = choose(device, dtype, kernels, kv_cache_dtype)
-        _require_cpu_for_ranks(tensor_parallel_size, distributed_timeout_seconds, ops)
-        group = Group(rank=0, size=tensor_parallel_size) if tensor_parallel_size > 1 else None
-        loaded, self.model_config = load_model(folder, dtype, device, ops, group)
+        setup = RunnerSetup(folder=folder, config=config, dtype=dtype, device=device, kernels=kernels, kv_cache_dtype=kv_cache_dtype,
+                            enforce_eager=enforce_eager, logprobs_mode=logprobs_mode, seed=seed)
+        ops = setup.ops
+        _require_ranks(tensor_parallel_size, distributed_timeout_seconds, device)
+        group = Group(0, tensor_parallel_size, device) if tensor_parallel_size > 1 else None
+        loaded, self.model_config = setup.load(group)
         _require_window(config.sliding_window, self.model_config["sliding_window"], ops)
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json")) if (folder / "tokenizer.json").exists() else None
         self.input_processor = InputProcessor(self.tokenizer, self.model_config["vocab_size"], max_logprobs,
                                               *end_tokens(folder, self.model_config, self.tokenizer), drafts=bool(speculative_config))
         self.grammar_compiler = GrammarCompiler(self.tokenizer, self.model_config["vocab_size"])
         self.scheduler = AsyncScheduler(config) if config.async_scheduling else Scheduler(config)
-        sampler, cache_dtype = ops.Sampler(logprobs_mode, seed), torch.float8_e4m3fn if kv_cache_dtype == FP8 else None
-        if ops is torch_ops:
-            self.model_runner = ModelRunner(loaded, self.model_config, config.num_blocks, config.block_size, sampler, cache_dtype)
-        else:
-            from impl.gpu_model_runner import GPUModelRunner    # imports triton, as its operations do
-            self.model_runner = GPUModelRunner(loaded, self.model_config, config, sampler, cache_dtype, enforce_eager)
-        if group:
-            self.model_runner = MultiprocExecutor(self.model_runner, group, folder, dtype, config.num_blocks, distributed_timeout_seconds)
+        self.model_runner = (MultiprocExecutor(setup, group, loaded, self.model_config, distributed_timeout_seconds) if group else
+                             setup.runner(loaded, self.model_config, group))
         self.output_processor = OutputProcessor(self.tokenizer, self.scheduler.abort)
         self.proposer = NgramProposer(speculative_config, config.max_model_len) if speculative_config else None
         self.worker = self.model_runner if ops is not torch_ops else Worker(self.model_runner)      # it computes while the engine goes on
@@ -84,8 +78,8 @@ class Engine:
             text, token_ids = self.input_processor.tokens(prompt)
             params = self.input_processor.params(params)
             rules = params.structured_outputs and self.grammar_compiler.parse(params.structured_outputs)
-            if rules and self.scheduler.config.async_scheduling:
-                raise InvalidGrammarError("structured_outputs needs the token before the next step is decided; build the engine with async_scheduling=False")
+            if rules:
+                self._require_one_chooser()
         except InferLabError as error:
             raise type(error)(f"request {request_id!r}: {error}") from None
         children = fan_out(Request(request_id, token_ids, params, priority=priority, cache_salt=cache_salt,
@@ -98,6 +92,13 @@ class Engine:
             if rules:
                 self.grammar_compiler.compile(rules, child.grammar, sorted(params.all_stop_token_ids))
         self.output_processor.add(request_id, text, children)
+
+    def _require_one_chooser(self) -> None:
+        if self.scheduler.config.async_scheduling:
+            raise InvalidGrammarError("structured_outputs needs the token before the next step is decided; build the engine with async_scheduling=False")
+        if self.worker is self.model_runner and isinstance(self.model_runner, MultiprocExecutor):
+            raise InvalidGrammarError("structured_outputs: with kernels each rank chooses the tokens, and a grammar is known to one; "
+                                      "build the engine with tensor_parallel_size=1")
 
     def abort(self, request_id: str) -> list[RequestOutput]:
         """End a request, all of its sequences, and take back its blocks; returns what they have come to.
@@ -181,12 +182,15 @@ def _require_drafts(config: SchedulerConfig, speculative_config: SpeculativeConf
         raise InvalidConfigError(f"num_speculative_tokens={config.num_speculative_tokens}: the speculative_config proposes {proposed}; give the scheduler as many")
 
 
-def _require_cpu_for_ranks(size: int, timeout: float, ops: ModuleType) -> None:
-    if size > 1 and ops is not torch_ops:
-        raise InvalidConfigError(f"tensor_parallel_size={size}: on GPUs, and with kernels, there is one rank; "
-                                 "choose device='cpu' and kernels=False, or leave it out")
+def _require_ranks(size: int, timeout: float, device: str) -> None:
+    """A GPU for each rank: the first, the second, and so on."""
     if timeout <= 0:
         raise InvalidConfigError(f"distributed_timeout_seconds={timeout}: must be positive")
+    if size > 1 and device not in ("cpu", "cuda"):
+        raise InvalidConfigError(f"tensor_parallel_size={size}, device={device!r}: each rank has a GPU of its own; choose device='cuda', "
+                                 "and with CUDA_VISIBLE_DEVICES, which")
+    if size > 1 and device == "cuda" and torch.cuda.device_count() < size:
+        raise InvalidConfigError(f"tensor_parallel_size={size}: there are {torch.cuda.device_count()} GPUs here, and each rank needs its own; lower it")
 
 
 def _require_logprobs(max_logprobs: int, logprobs_mode: str) -> None:

@@ -11,16 +11,22 @@ from impl.cuda_graphs import LARGEST, sizes
 from impl.errors import InvalidConfigError
 
 RESERVE = 1 << 30       # for the workspaces of products, kernels, graphs themselves, and what the allocator cannot use
+COLLECTIVES = 1 << 30   # if there are several ranks: for the buffers through which they send
 
 
-def kv_cache_memory(folder: Path, config: dict, element: int, max_num_batched_tokens: int, max_num_seqs: int, gpu_memory_utilization: float) -> int:
-    """Bytes. `element`: of a weight. Raises `InvalidConfigError` if nothing is left."""
+def kv_cache_memory(folder: Path, config: dict, element: int, max_num_batched_tokens: int, max_num_seqs: int, gpu_memory_utilization: float,
+                    num_ranks: int = 1) -> int:
+    """Bytes, of each rank; all have GPUs like the first. `config`: of a rank's part of the model; `element`: bytes of a weight.
+
+    Raises `InvalidConfigError` if nothing is left.
+    """
     if not 0 < gpu_memory_utilization <= 1:
         raise InvalidConfigError(f"gpu_memory_utilization={gpu_memory_utilization}: a share of the GPU's memory, in (0, 1]")
     free, total = torch.cuda.mem_get_info()
     others = total - free
-    needed = {"others": others, "weights": weights(folder, config, element), "the largest step": largest_step(config, element, max_num_batched_tokens),
-              "logits": logits(config, element, max_num_seqs), "CUDA graphs": graphs(config, element, max_num_batched_tokens, max_num_seqs), "reserve": RESERVE}
+    needed = {"others": others, "weights": weights(folder, config, element) // num_ranks, "the largest step": largest_step(config, element, max_num_batched_tokens),
+              "logits": logits(config, element, max_num_seqs), "CUDA graphs": graphs(config, element, max_num_batched_tokens, max_num_seqs),
+              "reserve": RESERVE + (COLLECTIVES if num_ranks > 1 else 0)}
     left = int(total * gpu_memory_utilization) - sum(needed.values())
     if left <= 0:
         told = ", ".join(f"{name} {size / 2**30:.2f}" for name, size in needed.items())

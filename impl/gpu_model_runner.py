@@ -30,6 +30,8 @@ NEWEST = -1     # in the place of a token: the one that the device has sampled l
 class Handed:
     """A step that is handed out. Mirrors `v1/worker/gpu/async_utils.py::AsyncOutput`."""
 
+    error = None
+
     def __init__(self, request_ids: Sequence[str], token_ids: torch.Tensor):
         """`token_ids`: int64 [requests] on the device; -1 where none could be chosen."""
         self.request_ids, self.done = request_ids, None
@@ -61,10 +63,10 @@ class Known:
 
 
 class GPUModelRunner(ModelRunner):
-    """Beside `execute`, there is `hand_out`. `enforce_eager`: no graphs."""
+    """Beside `execute`, there is `hand_out`. `enforce_eager`: no graphs. `shown`: the progress of capturing them."""
 
     def __init__(self, model: torch.nn.Module, model_config: dict, config: SchedulerConfig, sampler, cache_dtype: torch.dtype | None = None,
-                 enforce_eager: bool = False):
+                 enforce_eager: bool = False, shown: bool = True):
         super().__init__(model, model_config, config.num_blocks, config.block_size, sampler, cache_dtype)
         self.states = RequestStates(config.max_num_seqs, -(-config.max_model_len // config.block_size), self.device)
         self.before: Handed | Known = Known({})     # the step handed out last
@@ -76,8 +78,8 @@ class GPUModelRunner(ModelRunner):
         self.mixed_graphs = CudaGraphs(self.mixed.sizes)
         if self.device.type == "cuda" and not enforce_eager:
             with torch.inference_mode():
-                pool = self.mixed_graphs.capture(self._mixed, "steps with prompts")
-                self.graphs.capture(self._decode, "decode steps", pool)
+                pool = self.mixed_graphs.capture(self._mixed, "steps with prompts", shown=shown)
+                self.graphs.capture(self._decode, "decode steps", pool, shown)
             # What is here stays, or the garbage collector would look through all of it now and then, in the middle of a step. So does vLLM (`freeze_gc_heap`).
             gc.collect()
             gc.freeze()

@@ -33,9 +33,10 @@ class LLM:
     kv_cache_memory_bytes: of each rank; None is 1 GiB on the CPU, and on a GPU what the rest leaves of `gpu_memory_utilization`, a share of its memory.
     seed: of the chance that all requests without a seed of their own share.
     speculative_config: who drafts, such as `{"method": "ngram", "num_speculative_tokens": 3, "prompt_lookup_max": 4}`; see `SpeculativeConfig`.
-    tensor_parallel_size: ranks, each with a part of every matrix and of the KV cache; all but the first in processes of their own (spawned: build the
-        engine under `if __name__ == "__main__":`).
-    distributed_timeout_seconds: how long a rank may let the others wait, before the engine ends with an error that names it.
+    tensor_parallel_size: ranks, each with a part of every matrix and of the KV cache, and on GPUs each with its own; all but the first in processes of
+        their own (spawned: build the engine under `if __name__ == "__main__":`).
+    distributed_timeout_seconds: how long a rank may let the others wait, and on GPUs how long a step may take, before the engine ends with an error
+        that names the rank.
     limits: other fields of `SchedulerConfig`, such as `max_num_seqs`, `max_num_batched_tokens`, `enable_prefix_caching`, `async_scheduling`.
     """
 
@@ -44,21 +45,21 @@ class LLM:
                  kv_cache_memory_bytes: int | None = None, gpu_memory_utilization: float = 0.92, max_logprobs: int = 20,
                  logprobs_mode: LogprobsMode = "raw_logprobs", scheduling_policy: str = "fcfs", seed: int = 0,
                  speculative_config: Mapping[str, object] | None = None, tensor_parallel_size: int = 1,
-                 distributed_timeout_seconds: float = 30.0, **limits):
+                 distributed_timeout_seconds: float = 60.0, **limits):
         self.folder = find(model)
         config = model_config(read_config(self.folder))
         dtype = _dtype(dtype, config)
         _require_known(limits)
         choose(device, dtype, kernels, kv_cache_dtype)      # refuses what nobody can compute, before its memory is planned
+        part = part_of(config, tensor_parallel_size)
         drafting = SpeculativeConfig.of(speculative_config)
         if kv_cache_memory_bytes is None and num_gpu_blocks_override is None:
             kv_cache_memory_bytes = 1 << 30
             if device.startswith("cuda"):
                 sizes = SchedulerConfig(num_blocks=1, **limits)
-                kv_cache_memory_bytes = kv_cache_memory(self.folder, config, BYTES.get(dtype, 2), sizes.max_num_batched_tokens, sizes.max_num_seqs,
-                                                        gpu_memory_utilization)
-        fitting = (kv_cache_memory_bytes or 0) // _bytes_of_a_block(part_of(config, tensor_parallel_size),
-                                                                    kv_cache_dtype if kv_cache_dtype != "auto" else dtype, block_size)
+                kv_cache_memory_bytes = kv_cache_memory(self.folder, part, BYTES.get(dtype, 2), sizes.max_num_batched_tokens, sizes.max_num_seqs,
+                                                        gpu_memory_utilization, tensor_parallel_size)
+        fitting = (kv_cache_memory_bytes or 0) // _bytes_of_a_block(part, kv_cache_dtype if kv_cache_dtype != "auto" else dtype, block_size)
         if max_model_len is None:
             max_model_len = min(config["max_position_embeddings"], max(num_gpu_blocks_override or 0, fitting) * block_size)
         limits |= {"block_size": block_size, "max_model_len": max_model_len, "policy": scheduling_policy, "sliding_window": config["sliding_window"],

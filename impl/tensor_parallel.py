@@ -4,49 +4,67 @@ Outputs are split (by columns) in front of the attention and of the activation, 
 one; inputs (by rows) behind them, and then one sum is due. So a layer has two all-reduces. The embedding has a third,
 as each rank knows some of the tokens, and the logits are gathered. Everything else is computed by all ranks alike.
 """
+import math
 from contextlib import contextmanager
-from datetime import timedelta
 
 import torch
 from torch import nn
-from torch.distributed import ProcessGroup, ProcessGroupGloo, Store
+from torch.distributed import Store
 
 from impl.errors import InvalidConfigError, LostContactError
+from impl.gloo import GlooCommunicator
 from impl.layers import Embedding, Linear
+from impl.nccl import NcclCommunicator
 
 BY_OUTPUTS = ("q_proj", "k_proj", "v_proj", "gate_proj", "up_proj", "embed_tokens", "lm_head")
 BY_INPUTS = ("o_proj", "down_proj")
 SHARED_OUT = ("num_attention_heads", "num_key_value_heads", "intermediate_size")
-LOOPBACK = "127.0.0.1"
+MEETING = 60.0      # seconds, as a busy machine is slow to start what the ranks meet with
 
 
 class Group:
     """The ranks that compute together, seen from one of them. Mirrors `distributed/parallel_state.py::GroupCoordinator`."""
 
-    def __init__(self, rank: int, size: int):
-        self.rank, self.size = rank, size
-        self.ranks: ProcessGroup | None = None
+    def __init__(self, rank: int, size: int, device: str):
+        self.rank, self.size, self.device = rank, size, device      # "cpu" or "cuda"
+        self.communicator: GlooCommunicator | NcclCommunicator | None = None
+        self.parted = False
 
     def connect(self, store: Store, timeout: float) -> None:
-        """Meet the others at `store`. `timeout`: seconds that a rank may let the others wait in a collective."""
-        options = ProcessGroupGloo._Options()
-        options._timeout = timedelta(seconds=timeout)
-        options._devices = [ProcessGroupGloo.create_device(hostname=LOOPBACK)]
+        """Meet the others at `store`. `timeout`: seconds that a rank may let the others wait in a collective on the CPU.
+
+        Raises `LostContactError`.
+        """
         with _contact():
-            self.ranks = ProcessGroupGloo(store, self.rank, self.size, options)
+            if self.device == "cuda":
+                self.communicator = NcclCommunicator(store, self.rank, self.size, MEETING, lambda: self.parted)
+            else:
+                self.communicator = GlooCommunicator(store, self.rank, self.size, MEETING, timeout)
+            if self.parted:     # meanwhile
+                raise RuntimeError("the ranks have parted")
+
+    def abort(self) -> None:
+        """Part: collectives on a GPU end, also those under way, and no more are possible. See `NcclCommunicator.abort`."""
+        self.parted = True
+        if self.communicator:
+            self.communicator.abort()
+
+    def patience(self, timeout: float) -> float:
+        """Seconds for which a step may keep this rank waiting. On the CPU, gloo knows better: it looks at the clock in each collective."""
+        return timeout if self.device == "cuda" else math.inf
 
     def all_reduce(self, x: torch.Tensor) -> torch.Tensor:
         """The sum of all ranks' `x`, at all ranks; in its memory. Raises `LostContactError`."""
         with _contact():
-            self.ranks.allreduce([x]).wait()
+            self.communicator.all_reduce(x)
         return x
 
     def all_gather(self, x: torch.Tensor) -> torch.Tensor:
         """All ranks' `x` [rows, n], side by side: [rows, size * n], at all ranks. Raises `LostContactError`."""
-        parts = [torch.empty_like(x) for _ in range(self.size)]
+        parts = x.new_empty(self.size, *x.shape)
         with _contact():
-            self.ranks.allgather([parts], [x]).wait()
-        return torch.cat(parts, dim=-1)
+            self.communicator.all_gather(parts, x)
+        return parts.movedim(0, -2).flatten(-2)
 
     def part(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
         """This rank's part of a tensor of the checkpoint: a copy, as the whole must not be kept alive by it."""

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,8 @@ pytestmark = needs_torch
 
 # Small enough that prompts come in chunks and requests are preempted.
 CROWDED = LIMITS | {"num_gpu_blocks_override": 12, "max_num_batched_tokens": 32, "max_num_seqs": 4, "max_model_len": 176, "block_size": 16}
+KERNELS = pytest.param(True, marks=pytest.mark.skipif(os.environ.get("TRITON_INTERPRET") != "1",
+                                                      reason="on the CPU, kernels need Triton's interpreter: set TRITON_INTERPRET=1"))
 SOON = 20.0     # seconds: no rank takes this long to be found out, on a busy machine either
 
 
@@ -162,15 +165,19 @@ def test_vllm_has_its_collectives_in_the_same_places():
     assert not any("gather_output" in source[name] for name in ("models/llama.py", "models/qwen3.py"))
 
 
-@pytest.fixture
-def engine():
+def in_the_middle(**more):
     """Two ranks in the middle of two requests."""
-    llm = two_ranks("llama", distributed_timeout_seconds=4.0)
+    llm = two_ranks("llama", distributed_timeout_seconds=4.0, **more)
     for request_id in ("a", "b"):
         llm.engine.add_request(request_id, {"prompt_token_ids": [5, 6, 7]}, SamplingParams(temperature=0, max_tokens=60, ignore_eos=True))
     for _ in range(3):
         llm.engine.step()
     return llm
+
+
+@pytest.fixture
+def engine():
+    return in_the_middle()
 
 
 def must_end(llm, kind, says: str) -> None:
@@ -191,8 +198,10 @@ def test_a_rank_that_is_killed_between_steps(engine):
     must_end(engine, WorkerDiedError, r"rank 1 \(process \d+\) died with exit code -9")
 
 
-def test_a_rank_that_is_killed_in_a_step(engine, monkeypatch):
+@pytest.mark.parametrize("kernels", [False, KERNELS])
+def test_a_rank_that_is_killed_in_a_step(kernels, monkeypatch):
     from impl.tensor_parallel import Group
+    engine = in_the_middle(kernels=kernels)
     pid, collective, seen = processes(engine)[0], Group.all_reduce, []
 
     def killing(group, x):
@@ -230,15 +239,56 @@ def test_a_rank_with_other_tokens(engine):
     must_end(engine, StepMismatchError, "rank 1 would compute other tokens than rank 0 in step 4")
 
 
-def test_an_error_at_rank_0_ends_the_others(engine, monkeypatch):
-    """As they would wait for a step that never comes to its end."""
+@pytest.mark.parametrize("kernels", [False, KERNELS])
+def test_an_error_at_rank_0_ends_the_others(kernels, monkeypatch):
+    """As they would wait for a step that never comes to its end. With kernels, a step is in flight, and ends with them."""
+    engine = in_the_middle(kernels=kernels, async_scheduling=kernels)
     pids = processes(engine)
     monkeypatch.setattr(engine.engine.model_runner.model_runner.model, "forward", lambda *_: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(WorkerDiedError if kernels else ZeroDivisionError, match="a step failed at rank 0" if kernels else None):
         engine.engine.step()
     assert not any(map(lives, pids))
     with pytest.raises(WorkerDiedError, match="a step failed at rank 0"):
-        engine.engine.step()
+        engine.engine.step(), engine.engine.step()
+
+
+@pytest.mark.parametrize("kernels", [KERNELS])
+def test_where_each_rank_chooses_a_grammar_is_refused(kernels):
+    """It cannot travel. Where rank 0 alone chooses, it does not have to."""
+    from impl.grammar_compiler import InvalidGrammarError
+    asked = SamplingParams(max_tokens=5, structured_outputs={"choice": ["yes", "no"]})
+    choosing, alone = two_ranks("qwen3", kernels=kernels), two_ranks("qwen3")
+    with pytest.raises(InvalidGrammarError, match="each rank chooses the tokens.*tensor_parallel_size=1"):
+        choosing.engine.add_request("a", "Is it?", asked)
+    assert not choosing.engine.has_unfinished_requests()
+    assert alone.generate("Is it?", asked)[0].outputs[0].text in ("yes", "no")
+
+
+def test_the_monitor_ends_a_wait_that_takes_too_long_or_has_lost_its_rank():
+    """On a GPU nothing else would."""
+    from multiprocessing import Pipe
+    from threading import Event
+    from impl.worker_monitor import WorkerMonitor
+
+    def ended(patience: float, speaks: bool, stops: bool) -> tuple[bool, bool]:
+        """Whether a wait was ended, and whether a rank was blamed for it. A wait before ended in time."""
+        ours, theirs = Pipe()
+        aborted = Event()
+        monitor = WorkerMonitor(aborted.set)
+        monitor.start([ours])
+        with monitor.waiting(0.3):
+            pass
+        assert not monitor.lost_within(0.6)
+        with monitor.waiting(patience):
+            if speaks:
+                theirs.send("something")
+            if stops:
+                monitor.stop()
+            return aborted.wait(1.5), monitor.lost
+
+    assert ended(0.3, False, False) == ended(60.0, True, False) == (True, True)
+    assert ended(60.0, False, True) == (True, False)
+    assert ended(60.0, False, False) == (False, False)
 
 
 def test_nothing_is_left_of_an_engine_that_is_forgotten():
@@ -251,7 +301,7 @@ def test_nothing_is_left_of_an_engine_that_is_forgotten():
 
 DRIVER = """
 import os, sys, time
-from impl import LLM, multiproc_executor
+from impl import LLM, runner_setup
 
 def hang(*_, **__):
     print(os.getpid(), flush=True)
@@ -260,7 +310,7 @@ def hang(*_, **__):
 if __name__ == "__main__":
     LLM(sys.argv[1], dtype="float32", tensor_parallel_size=2, num_gpu_blocks_override=9, max_model_len=64)
 else:   # in the process of rank 1, which imports this script as well
-    multiproc_executor.load_model = hang
+    runner_setup.load_model = hang
 """
 
 
@@ -283,8 +333,12 @@ def test_a_rank_ends_with_the_driver(tmp_path):
 @pytest.mark.parametrize("arguments, says", [
     ({"tensor_parallel_size": 4}, "tensor_parallel_size=4: num_key_value_heads=2"), ({"tensor_parallel_size": 3}, "tensor_parallel_size=3: num_attention_heads"),
     ({"tensor_parallel_size": 0}, "must be at least 1"), ({"distributed_timeout_seconds": 0}, "must be positive"),
-    ({"kernels": True}, "there is one rank|Triton's interpreter")])
-def test_what_cannot_be_divided_is_refused(arguments, says):
+    ({"device": "cuda"}, "tensor_parallel_size=2: there are 1 GPUs here"), ({"device": "cuda:0"}, "each rank has a GPU of its own; choose device='cuda'")])
+def test_what_cannot_be_divided_is_refused(arguments, says, monkeypatch):
+    """Nor can one GPU."""
+    import torch
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(InvalidConfigError, match=says):
         two_ranks("llama", **arguments)
 
@@ -293,6 +347,6 @@ def test_a_rank_that_cannot_start_is_named(monkeypatch):
     """The checkpoint goes away between rank 0's reading it and rank 1's."""
     from impl import multiproc_executor
     start = multiproc_executor._start
-    monkeypatch.setattr(multiproc_executor, "_start", lambda group, port, timeout, load: start(group, port, timeout, (Path("/nowhere"), *load[1:])))
+    monkeypatch.setattr(multiproc_executor, "_start", lambda group, port, timeout, setup: start(group, port, timeout, replace(setup, folder=Path("/nowhere"))))
     with pytest.raises(WorkerDiedError, match="rank 1 ended with CheckpointError: /nowhere"):
         two_ranks("llama")

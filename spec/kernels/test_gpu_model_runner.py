@@ -176,6 +176,12 @@ def test_the_cache_gets_what_the_rest_leaves(gpu_of_80_gib, tmp_path):
     assert kv_cache_memory(tmp_path, CONFIG | {"dtype": "float32"}, 2, 8192, 256, 0.9) == left + 500     # stored in float32, loaded in half of it
 
 
+def test_each_of_two_ranks_has_half_the_weights_and_buffers_to_send_through(gpu_of_80_gib, tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(b"0" * 1000)
+    alone, rank = (kv_cache_memory(tmp_path, CONFIG, 2, 8192, 256, 0.9, num_ranks) for num_ranks in (1, 2))
+    assert rank == alone + 500 - (1 << 30)
+
+
 @pytest.mark.parametrize(("share", "complaint"), [(0.01, "leaves nothing for the KV cache"), (0, r"in \(0, 1\]"), (1.5, r"in \(0, 1\]")])
 def test_a_share_that_leaves_nothing_is_refused(gpu_of_80_gib, tmp_path, share, complaint):
     with pytest.raises(InvalidConfigError, match=complaint):
