@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from reports import engine_table
+from reports import engine_table, two_gpus_table
 from reports.benchmark_runs import NotABenchmarkFile, Session, read_session
 
 HERE = Path(__file__).parent
@@ -159,7 +159,8 @@ def with_table(text: str, kind: Kind, records: list[dict]) -> str:
 
 KERNELS = Kind("kernels", "kernel", kernel_table)
 ENGINES = Kind("engines", "engine row", engine_table.table)
-KINDS = (KERNELS, ENGINES)
+TWO_GPUS = Kind("two-gpus", "two gpus row", two_gpus_table.table)
+KINDS = (KERNELS, ENGINES, TWO_GPUS)
 
 if __name__ == "__main__":
     raise SystemExit(main())

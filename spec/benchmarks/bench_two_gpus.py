@@ -20,6 +20,7 @@ from spec.benchmarks import two_gpus_contest
 from spec.benchmarks.engine_trio import opened
 from spec.benchmarks.gpu_time import Ceilings, GpuClock, Rehearsal, provenance
 from spec.benchmarks.kernel_race import STOPWATCH, command
+from spec.benchmarks.two_gpus_arithmetic import two_over_one
 from spec.benchmarks.two_gpus_scale import ONE, REHEARSAL, STANDARD, TWO, VLLM
 
 SHARDS = 16
@@ -98,13 +99,15 @@ def limit(model, facts):
 
 
 @pytest.fixture
-def tell(request, trio, facts, benchmark, record_property, say):
-    """Keeps a row, for the file and for the terminal. Then raises `EngineProcessError` if one of ours takes no part any more."""
+def tell(request, scale, trio, facts, benchmark, record_property, say):
+    """Keeps a row, for the file and for the terminal; `situation`: as the arithmetic calls it. Then raises `EngineProcessError` if one of ours takes no part any more."""
     say(f"\n{request.node.name}")
     if trio.seconds_left() < 0:
         pytest.skip("the time is up, and what was measured must be written; start this test alone, with -k, or raise the scale's seconds")
 
-    def told(row) -> None:
+    def told(row, situation: str | None = None) -> None:
+        if situation and scale is STANDARD:
+            row.notes["predicted two over one"] = two_over_one(scale, 1e12 * facts["ceilings"]["copy TB/s"], situation)
         benchmark.extra_info |= facts | row.figures()
         record_property("two gpus benchmark", row.shown())
         record_property("two gpus benchmark facts", {"gpu": "rehearsed without a GPU"} | facts)
@@ -116,15 +119,15 @@ def tell(request, trio, facts, benchmark, record_property, say):
 
 
 def test_one_request_alone(tell, scale, trio, benchmark, limit):
-    tell(two_gpus_contest.alone(scale, trio, benchmark, limit))
+    tell(two_gpus_contest.alone(scale, trio, benchmark, limit), "alone")
 
 
 def test_throughput(tell, scale, trio, benchmark, limit):
-    tell(two_gpus_contest.together(scale, trio, benchmark, limit))
+    tell(two_gpus_contest.together(scale, trio, benchmark, limit), "together")
 
 
 def test_first_token_of_a_long_prompt(tell, scale, trio, benchmark):
-    tell(two_gpus_contest.first_token(scale, trio, benchmark))
+    tell(two_gpus_contest.first_token(scale, trio, benchmark), "first_token")
 
 
 def test_start_up(tell, trio, benchmark):

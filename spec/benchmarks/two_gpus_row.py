@@ -44,4 +44,5 @@ class Row:
         """For the terminal's table."""
         row = {"what": self.what} | {name: f"{self.median(name):,.4g} {self.unit}" for name in self.measured}
         row |= {name: f"{ratio:.2f}" for name, ratio in self.ratios().items()}
+        row |= {"predicted": f"{self.notes[name]:.2f}" for name in ["predicted two over one"] if name in self.notes}
         return row | {"of the limit": ", ".join(f"{name} {share:.0%}" for name, share in self.shares.items())}
