@@ -1,6 +1,6 @@
 """`python -m reports.gpu_results reports/runs/bench-….json`: keep what a GPU was measured at, and show it in the README.
 
-Of the files that `make bench` wrote on a GPU host, the rows about kernels and those about engines go into `reports/results/`,
+Of the files that `make bench` and `make bench-two-gpus` wrote on a GPU host, the rows about kernels, engines and two GPUs go into `reports/results/`,
 to be committed: what was measured, where and how, without the single rounds. It keeps pytest-benchmark's form, so that the page
 of the benchmarks shows it among the earlier runs. The README's tables, each between two markers, are made from the newest record
 of each kind of GPU.

@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch", reason="needs torch: make setup")
 from impl.checkpoint import read_weights  # noqa: E402
 from reference.checkpoint.random_model import QWEN3_600M, QWEN3_8B, write_random_model  # noqa: E402
 from reference.engine_process import EngineProcess, EngineProcessError  # noqa: E402
-from spec.benchmarks import engine_trio, two_gpus_arithmetic, two_gpus_contest  # noqa: E402
+from spec.benchmarks import engine_trio, gpu_ceilings, two_gpus_arithmetic, two_gpus_contest  # noqa: E402
 from spec.benchmarks.engine_trio import Trio, opened  # noqa: E402
 from spec.benchmarks.gpu_time import TooFast  # noqa: E402
 from spec.benchmarks.kernel_race import WrongResult  # noqa: E402
@@ -114,6 +114,29 @@ def test_no_round_finds_the_prompts_of_another_in_the_cache():
     rounds = [REHEARSAL.prompts(lengths, number) for number in (20, 21, 50)]
     assert rounds[0] == REHEARSAL.prompts(lengths, 20) and all(list(map(len, each)) == lengths for each in rounds)
     assert len({tuple(prompt[:8]) for each in rounds for prompt in each}) == 3 * len(lengths)
+
+
+def answering(monkeypatch, code):
+    monkeypatch.setattr(gpu_ceilings, "COMMAND", (sys.executable, "-c", code))
+
+
+def test_each_gpu_is_measured_by_a_process_that_sees_no_other(monkeypatch):
+    answering(monkeypatch, "import json, os; print(json.dumps({'gpu': os.environ['CUDA_VISIBLE_DEVICES']}))")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,2,3")
+    assert gpu_ceilings.of_each(2) == [{"gpu": "5"}, {"gpu": "2"}]
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert gpu_ceilings.of_each(2) == [{"gpu": "0"}, {"gpu": "1"}]
+
+
+def test_a_gpu_that_cannot_be_measured_is_named(monkeypatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    answering(monkeypatch, "import os; print('{}'); raise SystemExit(int(os.environ['CUDA_VISIBLE_DEVICES']) * 3)")
+    with pytest.raises(gpu_ceilings.NoCeilings, match="GPU 1 was not measured: the process ended with status 3"):
+        gpu_ceilings.of_each(2)
+    answering(monkeypatch, "import time; time.sleep(60)")
+    monkeypatch.setattr(gpu_ceilings, "PATIENCE", 0.1)
+    with pytest.raises(gpu_ceilings.NoCeilings, match="not measured within 0.1 s"):
+        gpu_ceilings.of_each(2)
 
 
 def test_all_are_asked_the_same_and_the_warm_up_does_not_count():

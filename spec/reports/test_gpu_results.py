@@ -48,7 +48,7 @@ def record(path, kind=KERNELS, commit=None):
 def test_the_readme_shows_the_newest_record_of_each_gpu(kind):
     newest = gpu_results.newest_records(kind)
     if not newest:
-        pytest.skip("no results are committed: run `make bench` on a GPU host, then python -m reports.gpu_results FILE")
+        pytest.skip("no results are committed: run `make bench` (for two GPUs `make bench-two-gpus`) on a GPU host, then python -m reports.gpu_results FILE")
     begin, end = kind.markers
     assert f"{begin}\n{gpu_results.tables(newest, kind)}\n{end}" in gpu_results.README.read_text(), "run: python -m reports.gpu_results"
 
