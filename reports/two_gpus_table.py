@@ -7,9 +7,11 @@ def table(kept: dict) -> str:
     facts = kept["benchmarks"][0]["extra_info"]
     copies = " and ".join(f"{speed:.2f}" for speed in facts["copy TB/s"].values())
     caches = ", ".join(f"{name} {facts['arguments'][name]['kv_cache_memory_bytes']}" for name in CONTESTANTS)
+    reduces = " and ".join(f"{microseconds:.1f} µs with {rows} rows" for rows, microseconds in facts.get("all-reduce us", {}).items())
+    reduces = f", and an all-reduce by NCCL in a graph took {reduces}" if reduces else ""
     environment = " ".join(f"{name}={value}" for name, value in facts["environment"].items())
     where = (f"2 × {facts['gpu']}, driver {facts['driver']}, torch {facts['torch']}, triton {facts['triton']}, vLLM {facts['vllm']}; commit {facts['commit']}, "
-             f"{kept['datetime'][:10]}. In the same run a copy moved {copies} TB/s. dtype={facts['arguments'][CONTESTANTS[0]]['dtype']!r}; kv_cache_memory_bytes of "
+             f"{kept['datetime'][:10]}. In the same run a copy moved {copies} TB/s{reduces}. dtype={facts['arguments'][CONTESTANTS[0]]['dtype']!r}; kv_cache_memory_bytes of "
              f"each GPU: {caches}; vLLM with VLLM_USE_FLASHINFER_SAMPLER=0{f' {environment}' * bool(environment)}, otherwise as it comes. Command: `{facts['command']}`")
     head = ["", *CONTESTANTS, "times as fast: two over one (predicted)", "ours over vLLM", "of the limit"]
     lines = [head, ["---", *["---:"] * 6], *(_line(each["extra_info"]) for each in kept["benchmarks"])]

@@ -16,7 +16,7 @@ pytest.importorskip("torch", reason="needs torch: make setup")
 
 from reference.checkpoint.random_model import QWEN3, count_weights, write_random_model
 from reference.engine_process import EngineProcess, EngineProcessError
-from spec.benchmarks import gpu_ceilings, two_gpus_contest
+from spec.benchmarks import all_reduce_time, gpu_ceilings, two_gpus_contest
 from spec.benchmarks.engine_trio import opened
 from spec.benchmarks.gpu_time import provenance
 from spec.benchmarks.kernel_race import STOPWATCH, command
@@ -53,9 +53,10 @@ def facts(scale, end, say):
     import torch
     told = {**provenance(), "command": command(), "arguments": scale.arguments, "environment": {name: os.environ[name] for name in TELLING if name in os.environ}}
     if scale is REHEARSAL:
-        return told | _ceilings([{"copy TB/s": 1000.0, "product TFLOP/s": 1000.0}] * 2)
+        return told | _ceilings([{"copy TB/s": 1000.0, "product TFLOP/s": 1000.0}] * 2) | _all_reduces("cpu", 9, 128, [1, scale.num_requests], say)
     measured = gpu_ceilings.of_each(2)
     told |= {"gpu": measured[0]["gpu"], "peer access": torch.cuda.can_device_access_peer(0, 1)} | _ceilings(measured)
+    told |= _all_reduces("cuda", 2 * scale.shape["num_hidden_layers"] + 1, scale.shape["hidden_size"], [1, scale.num_requests], say)
     say(f"\ntwo {told['gpu']}, copies in TB/s: {told['copy TB/s']}; each reaches the other's memory: {told['peer access']}")
     return told
 
@@ -64,6 +65,16 @@ def _ceilings(measured: list[dict]) -> dict:
     """Of each GPU the copy, by its number; of the slower one both."""
     slower = {what: min(each[what] for each in measured) for what in ("copy TB/s", "product TFLOP/s")}
     return {"copy TB/s": {str(number): each["copy TB/s"] for number, each in enumerate(measured)}, "ceilings": slower}
+
+
+def _all_reduces(device: str, in_a_row: int, hidden: int, rows: list[int], say) -> dict:
+    """What NCCL takes, by rows. The contest goes on without."""
+    try:
+        told = {"all-reduce us": all_reduce_time.microseconds(device, in_a_row, hidden, rows)}
+    except all_reduce_time.NotMeasured as error:
+        told = {"all-reduce us": {}, "no all-reduce": str(error)}
+    say(f"\nmicroseconds of an all-reduce of [rows, {hidden}], by rows: {told}")
+    return told
 
 
 @pytest.fixture(scope="module")

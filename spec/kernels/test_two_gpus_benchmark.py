@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch", reason="needs torch: make setup")
 from impl.checkpoint import read_weights  # noqa: E402
 from reference.checkpoint.random_model import QWEN3_600M, QWEN3_8B, write_random_model  # noqa: E402
 from reference.engine_process import EngineProcess, EngineProcessError  # noqa: E402
-from spec.benchmarks import engine_trio, gpu_ceilings, two_gpus_arithmetic, two_gpus_contest  # noqa: E402
+from spec.benchmarks import all_reduce_time, engine_trio, gpu_ceilings, two_gpus_arithmetic, two_gpus_contest  # noqa: E402
 from spec.benchmarks.engine_trio import Trio, opened  # noqa: E402
 from spec.benchmarks.gpu_time import TooFast  # noqa: E402
 from spec.benchmarks.kernel_race import WrongResult  # noqa: E402
@@ -137,6 +137,14 @@ def test_a_gpu_that_cannot_be_measured_is_named(monkeypatch):
     monkeypatch.setattr(gpu_ceilings, "PATIENCE", 0.1)
     with pytest.raises(gpu_ceilings.NoCeilings, match="not measured within 0.1 s"):
         gpu_ceilings.of_each(2)
+
+
+def test_all_reduces_that_fail_or_hang_are_an_error_with_a_name(monkeypatch):
+    with pytest.raises(all_reduce_time.NotMeasured, match="a rank failed"):
+        all_reduce_time.microseconds("cuda" if DEVICE == "cpu" else "cpu:7", 2, 16, [1])
+    monkeypatch.setattr(all_reduce_time, "PATIENCE", 3)
+    with pytest.raises(all_reduce_time.NotMeasured, match="the ranks took more than 3 s"):
+        all_reduce_time.microseconds("cpu", 10**9, 16, [1])
 
 
 def test_all_are_asked_the_same_and_the_warm_up_does_not_count():
@@ -288,4 +296,5 @@ def test_all_of_it_runs_without_a_gpu(tmp_path):
     rows = {each["extra_info"]["two gpus row"]: each["extra_info"] for each in json.loads((tmp_path / "bench.json").read_text())["benchmarks"]}
     assert len(rows) == 5 and all(f"{name} {row['unit']}" in row and row["absent"] == {VLLM: engine_trio.WANTED} for row in rows.values() for name in (ONE, TWO))
     assert rows["greedy tokens that are near-ties in float32"][f"{TWO} near-ties"] == 0
+    assert all(list(row["all-reduce us"]) == ["1", str(REHEARSAL.num_requests)] and min(row["all-reduce us"].values()) > 0 for row in rows.values())
     assert not any("gpu" in row for row in rows.values()), "a rehearsal must not be taken for a measurement"

@@ -22,7 +22,7 @@ WAITING = RATE | {"engine row": "time to the first token, 5 requests/s", "unit":
                   "bars": {}, "ratio to vLLM": 1.1077}
 
 SECOND = {"two gpus row": "output tokens a second, 96 requests", "unit": "tokens/s", "absent": {}, "environment": {"NCCL_NVLS_ENABLE": "0"},
-          "copy TB/s": {"0": 4.301, "1": 4.288}, "arguments": {"ours on one": {"dtype": "bfloat16", "kv_cache_memory_bytes": 200},
+          "copy TB/s": {"0": 4.301, "1": 4.288}, "all-reduce us": {"1": 11.04, "96": 15.52}, "arguments": {"ours on one": {"dtype": "bfloat16", "kv_cache_memory_bytes": 200},
                                                                "ours on two": {"kv_cache_memory_bytes": 100}, "vLLM on two": {"kv_cache_memory_bytes": 100}},
           "ours on one tokens/s": 5000.4, "ours on one spread": 0.02, "ours on one of limit": 0.7, "ours on two tokens/s": 8000.0, "ours on two of limit": 0.56,
           "vLLM on two tokens/s": 8400.0, "two over one": 1.6, "predicted two over one": 1.5241, "ratio to vLLM": 0.952}
@@ -134,7 +134,7 @@ def test_the_two_gpus_losses_are_in_their_table(tmp_path):
     kept = record(run_file(tmp_path, RATE, SECOND, TIES), TWO_GPUS)
     assert gpu_results.name_of(kept, TWO_GPUS) == "two-gpus-nvidia-h200-2026-11-23.json" and len(kept["benchmarks"]) == 2
     lines = two_gpus_table.table(kept).splitlines()
-    assert lines[0].startswith("2 × NVIDIA H200, driver 580.1, ") and "a copy moved 4.30 and 4.29 TB/s." in lines[0]
+    assert lines[0].startswith("2 × NVIDIA H200, driver 580.1, ") and "a copy moved 4.30 and 4.29 TB/s, and an all-reduce by NCCL in a graph took 11.0 µs with 1 rows and 15.5 µs with 96 rows." in lines[0]
     assert "ours on one 200, ours on two 100, vLLM on two 100; vLLM with VLLM_USE_FLASHINFER_SAMPLER=0 NCCL_NVLS_ENABLE=0, otherwise" in lines[0]
     assert lines[4:] == [
         "| output tokens a second, 96 requests | 5,000 tokens/s (± 1.0 %) | 8,000 tokens/s | 8,400 tokens/s | 1.60 (1.52) | 0.95 | 70 %, 56 % |",
