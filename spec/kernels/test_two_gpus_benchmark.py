@@ -11,6 +11,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs torch: make setup")
 
+from safetensors import safe_open  # noqa: E402
+
 from impl.checkpoint import read_weights  # noqa: E402
 from reference.checkpoint.random_model import QWEN3_600M, QWEN3_8B, write_random_model  # noqa: E402
 from reference.engine_process import EngineProcess, EngineProcessError  # noqa: E402
@@ -269,6 +271,10 @@ def test_a_model_in_shards_has_the_weights_of_the_one_in_a_file(tmp_path):
     assert read[1].keys() == read[3].keys() and "lm_head.weight" in read[1] and all(torch.equal(read[1][name], read[3][name]) for name in read[1])
     index = json.loads((tmp_path / "3" / "model.safetensors.index.json").read_text())
     assert index["metadata"]["total_size"] == 4 * num_weights
+    for name, file in index["weight_map"].items():
+        with safe_open(tmp_path / "3" / file, "pt") as shard:
+            assert name in shard.keys()
+    assert index["weight_map"].keys() == read[1].keys()
     sizes = [path.stat().st_size for path in (tmp_path / "3").glob("*.safetensors")]
     assert max(sizes) - min(sizes) < max(tensor.nbytes for tensor in read[3].values())
     first = torch.empty(1024, 128).normal_(0, 0.05, generator=torch.Generator().manual_seed(0))
