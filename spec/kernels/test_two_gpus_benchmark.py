@@ -180,9 +180,9 @@ def test_a_greedy_token_of_ours_that_is_no_near_tie_is_an_error(gap, wrong):
     assert two_gpus_contest.near_ties(REHEARSAL, trio, Exact(1.0), prompts, {TWO: [[6] * len(each) for each in outputs[TWO]]}).measured == {TWO: [0]}
 
 
-def bench(*arguments):
-    """In a process in which no vLLM is installed."""
-    code = ("import sys, pytest, reference.vllm_scheduler as it; it.installed_version = lambda: None; "
+def bench(*arguments, before="pass"):
+    """In a process in which no vLLM is installed. `before`: what else is done there first."""
+    code = (f"import sys, pytest, reference.vllm_scheduler as it; it.installed_version = lambda: None; {before}; "
             "raise SystemExit(pytest.main(['spec/benchmarks/bench_two_gpus.py', '--no-report', '-rs', *sys.argv[1:]]))")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")} | {"CUDA_VISIBLE_DEVICES": ""}
     return subprocess.run([sys.executable, "-W", "ignore", "-c", code, "-p", "no:cacheprovider", "--benchmark-only", *arguments],
@@ -203,3 +203,11 @@ def test_all_of_it_runs_without_a_gpu(tmp_path):
     assert rows["greedy tokens that are near-ties in float32"][f"{TWO} near-ties"] == 0
     assert all(list(row["all-reduce us"]) == ["1", str(REHEARSAL.num_requests)] and min(row["all-reduce us"].values()) > 0 for row in rows.values())
     assert not any("gpu" in row for row in rows.values()), "a rehearsal must not be taken for a measurement"
+
+
+def test_where_ours_cannot_start_on_two_it_fails_and_the_others_are_kept(tmp_path):
+    unknown = f"from spec.benchmarks.two_gpus_scale import REHEARSAL; REHEARSAL.arguments[{TWO!r}]['unknown'] = 1"
+    done = bench("--rehearse", f"--benchmark-json={tmp_path / 'bench.json'}", "-k", "first_token", before=unknown)
+    assert done.returncode == 1 and "the others are measured without {'ours on two': " in done.stdout, done.stdout + done.stderr
+    kept, = json.loads((tmp_path / "bench.json").read_text())["benchmarks"]
+    assert kept["extra_info"][f"{ONE} ms"] > 0 and "did not start: " in kept["extra_info"]["absent"][TWO]
