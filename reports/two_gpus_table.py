@@ -9,10 +9,11 @@ def table(kept: dict) -> str:
     caches = ", ".join(f"{name} {facts['arguments'][name]['kv_cache_memory_bytes']}" for name in CONTESTANTS)
     reduces = " and ".join(f"{microseconds:.1f} µs with {rows} rows" for rows, microseconds in facts.get("all-reduce us", {}).items())
     reduces = f", and an all-reduce by NCCL in a graph took {reduces}" if reduces else ""
-    environment = " ".join(f"{name}={value}" for name, value in facts["environment"].items())
-    where = (f"2 × {facts['gpu']}, driver {facts['driver']}, torch {facts['torch']}, triton {facts['triton']}, vLLM {facts['vllm']}; commit {facts['commit']}, "
-             f"{kept['datetime'][:10]}. In the same run a copy moved {copies} TB/s{reduces}. dtype={facts['arguments'][CONTESTANTS[0]]['dtype']!r}; kv_cache_memory_bytes of "
-             f"each GPU: {caches}; vLLM with VLLM_USE_FLASHINFER_SAMPLER=0{f' {environment}' * bool(environment)}, otherwise as it comes. Command: `{facts['command']}`")
+    environment = " ".join(["VLLM_USE_FLASHINFER_SAMPLER=0", *(f"{name}={value}" for name, value in facts["environment"].items())])
+    versions = ", ".join(f"{name} {facts[key]}" for name, key in {"driver": "driver", "torch": "torch", "triton": "triton", "vLLM": "vllm"}.items())
+    where = (f"2 × {facts['gpu']}, {versions}; commit {facts['commit']}, {kept['datetime'][:10]}. In the same run a copy moved {copies} TB/s{reduces}. "
+             f"dtype={facts['arguments'][CONTESTANTS[0]]['dtype']!r}; kv_cache_memory_bytes of each GPU: {caches}; "
+             f"vLLM with {environment}, otherwise as it comes. Command: `{facts['command']}`")
     head = ["", *CONTESTANTS, "times as fast: two over one (predicted)", "ours over vLLM", "of the limit"]
     lines = [head, ["---", *["---:"] * 6], *(_line(each["extra_info"]) for each in kept["benchmarks"])]
     absent = {f"{name} {why}": None for each in kept["benchmarks"] for name, why in each["extra_info"]["absent"].items()}

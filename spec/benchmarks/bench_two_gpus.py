@@ -107,7 +107,10 @@ def limit(model, facts):
 
 @pytest.fixture
 def tell(request, scale, trio, facts, benchmark, record_property, say):
-    """Keeps a row, for the file and for the terminal; `situation`: as the arithmetic calls it. Then raises `EngineProcessError` if one of ours takes no part any more."""
+    """Keeps a row, for the file and for the terminal; `situation`: as the arithmetic calls it.
+
+    Then raises `EngineProcessError` if one of ours takes no part any more.
+    """
     say(f"\n{request.node.name}")
     if trio.seconds_left() < 0:
         pytest.skip("the time is up, and what was measured must be written; start this test alone, with -k, or raise the scale's seconds")

@@ -85,7 +85,8 @@ def tables() -> str:
           "**(A) a step**": lambda each: each.decode(1) + each.cache(one),
           "(B) keys and values": lambda each: each.cache(several), "(B) collectives": lambda each: each.collectives(rows),
           "**(B) a step, the mean**": lambda each: each.decode(rows) + each.cache(several),
-          "(B) all prompts": lambda each: each.prefill(sum(prompts), ceil(sum(prompts) / 16_384)), "**(C) the first token**": lambda each: each.first_token(STANDARD)}
+          "(B) all prompts": lambda each: each.prefill(sum(prompts), ceil(sum(prompts) / 16_384)),
+          "**(C) the first token**": lambda each: each.first_token(STANDARD)}
     first = _table(["ms", *columns], [[what, *(f"{1e3 * seconds(each):.2f}" for each in columns.values())] for what, seconds in ms.items()])
     situations = {"(A) tokens/s": lambda each: STANDARD.alone[1] / each.alone(STANDARD), "(B) tokens/s": lambda each: sum(outputs) / each.together(STANDARD),
                   "(C) first tokens/s": lambda each: 1 / each.first_token(STANDARD)}
