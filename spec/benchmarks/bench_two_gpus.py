@@ -111,7 +111,7 @@ def tell(request, scale, trio, facts, benchmark, record_property, say):
 
     Then raises `EngineProcessError` if one of ours takes no part any more.
     """
-    say(f"\n{request.node.name}")
+    say(f"\n{request.node.name}, {trio.seconds_left():.0f} s left")
     if trio.seconds_left() < 0:
         pytest.skip("the time is up, and what was measured must be written; start this test alone, with -k, or raise the scale's seconds")
 
