@@ -20,7 +20,7 @@ PYTEST  = $(PY) -m pytest
 FUZZ    = $(PY) -m spec.fuzz --workloads $(N) $(if $(SEED),--seed $(SEED))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup spec test test-recorded record fuzz museum peers coverage bench bench-page drift drift-page report live progress log drills export browser doctor lint-workflows clean
+.PHONY: help setup spec test test-recorded record fuzz museum peers coverage bench bench-page bench-two-gpus drift drift-page report live progress log drills export browser doctor lint-workflows clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ bench: $(ENV) ## our speed against vLLM's, and a page of it beside earlier runs
 	@mkdir -p reports/runs
 	@$(PYTEST) spec/benchmarks/bench_*.py --benchmark-only --benchmark-json=reports/runs/bench-$$(date +%Y%m%d-%H%M%S).json $(ARGS); \
 	    status=$$?; $(PY) -m reports.benchmarks; exit $$status
+
+bench-two-gpus: $(ENV) ## what a second GPU brings, and vLLM on two, within 9 minutes (without GPUs: ARGS=--rehearse)
+	@mkdir -p reports/runs; $(PYTEST) spec/benchmarks/bench_two_gpus.py -s --benchmark-only --benchmark-json=reports/runs/bench-two-gpus-$$(date +%Y%m%d-%H%M%S).json $(ARGS)
 
 bench-page: ## the benchmarks as a page
 	@$(PY) -m reports.benchmarks

@@ -31,10 +31,11 @@ class EngineProcess:
 
     door: "LLM" takes what `generate` asks, "AsyncLLM" what `serve` does.
     arguments: those of the door; None: float32, and a KV cache of a gigabyte.
+    patience: seconds in which it must have started.
     Between two questions the process is stopped, so that it takes nothing from the engine that is asked.
     """
 
-    def __init__(self, engine: str, model: str, door: str = "LLM", arguments: dict | None = None):
+    def __init__(self, engine: str, model: str, door: str = "LLM", arguments: dict | None = None, patience: float = START_S):
         if arguments is None:
             arguments = {"dtype": "float32", "kv_cache_memory_bytes": KV_CACHE_BYTES} | ({"device": installed_device()} if engine == "impl" else {})
         quiet = {name: QUIET[name] for name in KEPT + (FLOAT32 if arguments.get("dtype") == "float32" and engine == "impl" else ())}
@@ -42,7 +43,7 @@ class EngineProcess:
         self.process = subprocess.Popen([sys.executable, "-m", "reference.engine_process", engine, door, model, json.dumps(arguments)],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True, env=environment)
         try:
-            self.ready = self._answer(START_S)
+            self.ready = self._answer(patience)
         except EngineProcessError:
             self.__exit__()     # what it has started as well
             raise

@@ -1,6 +1,6 @@
 """`python -m reports.gpu_results reports/runs/bench-….json`: keep what a GPU was measured at, and show it in the README.
 
-Of the files that `make bench` wrote on a GPU host, the rows about kernels and those about engines go into `reports/results/`,
+Of the files that `make bench` and `make bench-two-gpus` wrote on a GPU host, the rows about kernels, engines and two GPUs go into `reports/results/`,
 to be committed: what was measured, where and how, without the single rounds. It keeps pytest-benchmark's form, so that the page
 of the benchmarks shows it among the earlier runs. The README's tables, each between two markers, are made from the newest record
 of each kind of GPU.
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from reports import engine_table
+from reports import engine_table, two_gpus_table
 from reports.benchmark_runs import NotABenchmarkFile, Session, read_session
 
 HERE = Path(__file__).parent
@@ -159,7 +159,8 @@ def with_table(text: str, kind: Kind, records: list[dict]) -> str:
 
 KERNELS = Kind("kernels", "kernel", kernel_table)
 ENGINES = Kind("engines", "engine row", engine_table.table)
-KINDS = (KERNELS, ENGINES)
+TWO_GPUS = Kind("two-gpus", "two gpus row", two_gpus_table.table)
+KINDS = (KERNELS, ENGINES, TWO_GPUS)
 
 if __name__ == "__main__":
     raise SystemExit(main())

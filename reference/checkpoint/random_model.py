@@ -1,7 +1,7 @@
 """A Qwen3 of any shape with random weights, as a checkpoint that both engines load. For timing: what it writes means nothing."""
 import json
 import shutil
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 QWEN3 = Path(__file__).parent / "qwen3"
@@ -13,15 +13,20 @@ QWEN3_100M = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads"
 QWEN3_600M = {"hidden_size": 1024, "num_hidden_layers": 28, "num_attention_heads": 16, "num_key_value_heads": 8, "head_dim": 128,
               "intermediate_size": 3072, "vocab_size": 151_936, "max_position_embeddings": 40_960, "max_window_layers": 28,
               "rope_parameters": {"rope_theta": 1e6, "rope_type": "default"}, "dtype": "bfloat16"}
+# The shape of Qwen3-8B, for two GPUs: 8.2 thousand million weights, 16.4 GB.
+QWEN3_8B = QWEN3_600M | {"hidden_size": 4096, "num_hidden_layers": 36, "num_attention_heads": 32, "intermediate_size": 12_288, "max_window_layers": 36,
+                         "tie_word_embeddings": False}
 
 
-def write_random_model(folder: Path, config: dict, dtype: str = "float32") -> int:
+def write_random_model(folder: Path, config: dict, dtype: str = "float32", *, deviation: float = DEVIATION, device: str = "cpu", num_shards: int = 1) -> int:
     """`config`: what differs from the tiny Qwen3's config.json; its "dtype" goes before `dtype`. The tokenizer is the tiny one's, made larger.
 
+    deviation: of the weights. A product's outputs grow with the root of its inputs, so a model four times as wide wants half of it.
+    device: where the weights are drawn. A processor's core draws 25 million a second; a GPU all there are in less than one.
+    num_shards: files, written at the same time; more than one have an index.
     Returns how many weights there are.
     """
     import torch
-    from safetensors.torch import save_file
 
     config = json.loads((QWEN3 / "config.json").read_text()) | {"dtype": dtype} | config
     config["layer_types"] = ["full_attention"] * config["num_hidden_layers"]
@@ -30,11 +35,10 @@ def write_random_model(folder: Path, config: dict, dtype: str = "float32") -> in
     def weight(seed: int, size: tuple[int, ...]) -> torch.Tensor:
         if len(size) == 1:
             return torch.ones(size, dtype=stored)
-        return torch.empty(size, dtype=stored).normal_(0, DEVIATION, generator=torch.Generator().manual_seed(seed))
+        return torch.empty(size, dtype=stored, device=device).normal_(0, deviation, generator=torch.Generator(device).manual_seed(seed)).cpu()
 
-    with ThreadPoolExecutor() as threads:       # one draws a hundred million numbers in four seconds
-        weights = dict(zip(wanted, threads.map(weight, range(len(wanted)), wanted.values())))
-    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    with ThreadPoolExecutor() as threads:
+        _save({name: threads.submit(weight, seed, size) for seed, (name, size) in enumerate(wanted.items())}, folder, num_shards)
     (folder / "config.json").write_text(json.dumps(config))
     tokenizer = json.loads((QWEN3 / "tokenizer.json").read_text())
     # Every id says something, or there were nothing to detokenise.
@@ -42,7 +46,24 @@ def write_random_model(folder: Path, config: dict, dtype: str = "float32") -> in
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
     for name in ("generation_config.json", "tokenizer_config.json"):
         shutil.copy(QWEN3 / name, folder)
-    return sum(tensor.numel() for tensor in weights.values())
+    return sum(size.numel() for size in wanted.values())
+
+
+def _save(weights: dict[str, Future], folder: Path, num_shards: int) -> None:
+    """Each shard in a thread of its own, about equally large."""
+    from safetensors.torch import save_file
+    shards: list[dict] = [{} for _ in range(num_shards)]
+    sizes = [0] * num_shards
+    for name, drawn in weights.items():
+        lightest = sizes.index(min(sizes))
+        shards[lightest][name] = drawn
+        sizes[lightest] += drawn.result().nbytes
+    names = [f"model-{number:05}-of-{num_shards:05}.safetensors" for number in range(1, num_shards + 1)] if num_shards > 1 else ["model.safetensors"]
+    with ThreadPoolExecutor(num_shards) as threads:
+        list(threads.map(lambda name, shard: save_file({each: drawn.result() for each, drawn in shard.items()}, folder / name, {"format": "pt"}), names, shards))
+    if num_shards > 1:
+        weight_map = {name: file for file, shard in zip(names, shards) for name in shard}
+        (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {"total_size": sum(sizes)}, "weight_map": weight_map}))
 
 
 def count_weights(folder: Path) -> int:

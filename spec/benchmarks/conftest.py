@@ -16,7 +16,8 @@ from kernels import has_gpu
 from reference.vllm_scheduler import installed_version
 
 TITLES = {"scheduler benchmark": "schedule + update_from_output", "engine benchmark": "LLM.generate on the CPU",
-          "kernel benchmark": "kernels on the GPU", "gpu engine benchmark": "engines on the GPU"}
+          "kernel benchmark": "kernels on the GPU", "gpu engine benchmark": "engines on the GPU",
+          "two gpus benchmark": "engines on two GPUs"}
 
 
 def pytest_addoption(parser):
@@ -31,6 +32,7 @@ def say(request):
     def said(line: str) -> None:
         with plugins.getplugin("capturemanager").global_and_fixture_disabled():
             plugins.getplugin("terminalreporter").write_line(line)
+            plugins.getplugin("terminalreporter").flush()
 
     return said
 

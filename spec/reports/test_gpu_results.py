@@ -3,8 +3,8 @@ import json
 
 import pytest
 
-from reports import benchmark_plots, benchmark_runs, benchmarks, engine_table, gpu_results
-from reports.gpu_results import ENGINES, KERNELS
+from reports import benchmark_plots, benchmark_runs, benchmarks, engine_table, gpu_results, two_gpus_table
+from reports.gpu_results import ENGINES, KERNELS, TWO_GPUS
 from spec.reports.bench_files import EPYC, one, session
 
 FACTS = {"gpu": "NVIDIA H200", "driver": "580.1", "torch": "2.11.0", "triton": "3.6.0", "vllm": "0.32.0", "commit": "abc-dirty", "command": "pytest x",
@@ -21,9 +21,18 @@ RATE = {"engine row": "output tokens a second, 256 requests", "unit": "tokens/s"
 WAITING = RATE | {"engine row": "time to the first token, 5 requests/s", "unit": "ms", "ours ms": 8.125, "ours p99 ms": 20.0, "vLLM ms": 9.0, "vLLM p99 ms": 30.0,
                   "bars": {}, "ratio to vLLM": 1.1077}
 
+SECOND = {"two gpus row": "output tokens a second, 96 requests", "unit": "tokens/s", "absent": {}, "environment": {"NCCL_NVLS_ENABLE": "0"},
+          "copy TB/s": {"0": 4.301, "1": 4.288}, "all-reduce us": {"1": 11.04, "96": 15.52}, "arguments": {"ours on one": {"dtype": "bfloat16", "kv_cache_memory_bytes": 200},
+                                                               "ours on two": {"kv_cache_memory_bytes": 100}, "vLLM on two": {"kv_cache_memory_bytes": 100}},
+          "ours on one tokens/s": 5000.4, "ours on one spread": 0.02, "ours on one of limit": 0.7, "ours on two tokens/s": 8000.0, "ours on two of limit": 0.56,
+          "vLLM on two tokens/s": 8400.0, "two over one": 1.6, "predicted two over one": 1.5241, "ratio to vLLM": 0.952}
+TIES = {name: SECOND[name] for name in ("copy TB/s", "arguments", "environment")} | {
+    "two gpus row": "near-ties", "unit": "near-ties", "absent": {"vLLM on two": "did not start: it ended"}, "tokens": 1024, "ours on one near-ties": 12,
+    "ours on one largest gap": 0.25, "ours on two near-ties": 9, "ours on two largest gap": 0.125}
+
 
 def run_file(folder, *rows, name="bench.json", **more):
-    found = [one(f"test_{row.get('kernel', 'engine')}", None, FACTS | row, shape=row.get("shape", row.get("engine row"))) for row in rows]
+    found = [one(f"test_{row.get('kernel', 'engine')}", None, FACTS | row, shape=row.get("shape", row.get("engine row", row.get("two gpus row")))) for row in rows]
     found.append(one("test_decoding", 4, {"ratio": 2.0}))
     for each in found:
         each["stats"]["data"] = [0.25] * 31
@@ -39,7 +48,7 @@ def record(path, kind=KERNELS, commit=None):
 def test_the_readme_shows_the_newest_record_of_each_gpu(kind):
     newest = gpu_results.newest_records(kind)
     if not newest:
-        pytest.skip("no results are committed: run `make bench` on a GPU host, then python -m reports.gpu_results FILE")
+        pytest.skip("no results are committed: run `make bench` (for two GPUs `make bench-two-gpus`) on a GPU host, then python -m reports.gpu_results FILE")
     begin, end = kind.markers
     assert f"{begin}\n{gpu_results.tables(newest, kind)}\n{end}" in gpu_results.README.read_text(), "run: python -m reports.gpu_results"
 
@@ -119,6 +128,35 @@ def test_the_engines_losses_are_in_their_table(tmp_path):
         "| output tokens a second, 256 requests | 24,000 tokens/s (± 1.0 %) | 23,000 tokens/s | 1.04 | 64 %, 61 % | 1.20 × vLLM: **missed**, 70 % of the limit: met |",
         "| time to the first token, 5 requests/s | 8.12 ms (p99 20) | 9 ms (p99 30) | 1.11 | 64 %, 61 % |  |",
         "| time to the first token, 5 requests/s | 8.12 ms (p99 20) | not measured |  | 64 % |  |", "", "vLLM did not start"]
+
+
+def test_the_two_gpus_losses_are_in_their_table(tmp_path):
+    kept = record(run_file(tmp_path, RATE, SECOND, TIES), TWO_GPUS)
+    assert gpu_results.name_of(kept, TWO_GPUS) == "two-gpus-nvidia-h200-2026-11-23.json" and len(kept["benchmarks"]) == 2
+    lines = two_gpus_table.table(kept).splitlines()
+    assert lines[0].startswith("2 × NVIDIA H200, driver 580.1, ") and "a copy moved 4.30 and 4.29 TB/s, and an all-reduce by NCCL in a graph took 11.0 µs with 1 rows and 15.5 µs with 96 rows." in lines[0]
+    assert "ours on one 200, ours on two 100, vLLM on two 100; vLLM with VLLM_USE_FLASHINFER_SAMPLER=0 NCCL_NVLS_ENABLE=0, otherwise" in lines[0]
+    assert lines[4:] == [
+        "| output tokens a second, 96 requests | 5,000 tokens/s (± 1.0 %) | 8,000 tokens/s | 8,400 tokens/s | 1.60 (1.52) | 0.95 | 70 %, 56 % |",
+        "| near-ties | 12 of 1,024 near-ties (worst 0.25) | 9 of 1,024 near-ties (worst 0.12) | not measured |  |  |  |",
+        "", "vLLM on two did not start: it ended"]
+
+
+def test_two_gpus_have_a_place_of_their_own_in_the_readme_and_on_the_page(tmp_path, monkeypatch):
+    monkeypatch.setattr(gpu_results, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(gpu_results, "README", tmp_path / "README.md")
+    gpu_results.README.write_text("a\n<!-- engines:begin -->\nnone\n<!-- engines:end -->\nb\n<!-- two-gpus:begin -->\nold\n<!-- two-gpus:end -->\nc\n")
+    assert gpu_results.main([str(run_file(tmp_path, SECOND, TIES))]) == 0
+    assert [path.name for path in gpu_results.RESULTS.iterdir()] == ["two-gpus-nvidia-h200-2026-11-23.json"]
+    written = gpu_results.README.read_text()
+    assert "none" in written and "old" not in written and written.index("\nb\n") < written.index("8,400 tokens/s") < written.index("\nc\n")
+    session = benchmark_runs.read_session(gpu_results.RESULTS / "two-gpus-nvidia-h200-2026-11-23.json")
+    assert [measured.ratio for series in benchmark_runs.series_of([session]) for measured in series.newest.values()] == [0.952, None]
+
+
+def test_the_readme_has_a_place_for_each_kind():
+    for kind in gpu_results.KINDS:
+        assert all(gpu_results.README.read_text().count(marker) == 1 for marker in kind.markers), f"put {kind.markers} where its table shall be"
 
 
 def test_a_load_is_one_plot_of_both_engines_and_of_the_slowest(tmp_path):
