@@ -7,9 +7,8 @@ from impl.sampling_params import SamplingParams
 
 STOPS = (" the", ".", ",", " and", "\n", "ing", " of Mr", "zzz")
 WORDS = ("Elizabeth was", "Mr. Darcy", "Once upon a time", "\u00e9\u00e8\u4e2d\u6587", " ", "<|im_end|>", "It is a truth universally acknowledged, that")
-# How many new requests a step brings, as a share of those that can run at once, and for how many steps.
-PHASES = {"burst": (2.0, (1, 2)), "crowded": (0.25, (60, 160)), "calm": (0.03, (60, 160)), "lull": (0.0, (20, 80)), "back to back": (0.12, (60, 160))}
-
+# By phase: how many requests come, as a multiple of what the seats could finish meanwhile, and for how long, in lifes of a request.
+PHASES = {"burst": (50.0, 0.05), "crowded": (2.0, 5.0), "back to back": (0.8, 5.0), "calm": (0.2, 5.0), "lull": (0.0, 2.0)}
 
 @dataclass(frozen=True)
 class Asked:
@@ -31,10 +30,11 @@ class Traffic:
         self.prefixes = [self._tokens(rng.randint(max_model_len // 8, max_model_len // 2)) for _ in range(6)]
 
     def phases(self) -> Iterator[tuple[str, float, int]]:
-        """One round: each phase once, in any order; its name, arrivals a step, and steps."""
+        """One round: each phase once, in any order; its name, arrivals a step for each seat, and steps."""
+        life = self.max_model_len / 8       # steps, on average: see `_ends`
         for name in self.rng.sample(list(PHASES), len(PHASES)):
-            arrivals, steps = PHASES[name]
-            yield name, arrivals, self.rng.randint(*steps)
+            load, lifes = PHASES[name]
+            yield name, load / life, max(1, round(lifes * life * self.rng.uniform(0.6, 1.6)))
 
     def request(self) -> Asked:
         if self._one_in(10):
