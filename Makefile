@@ -22,8 +22,7 @@ BENCH   = $(PYTEST) --benchmark-only --benchmark-json=reports/runs/bench-$$(date
 FUZZ    = $(PY) -m spec.fuzz --workloads $(N) $(if $(SEED),--seed $(SEED))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup spec test test-recorded record fuzz museum peers coverage bench bench-page test-kernels test-engines compare-recordings \
-        bench-kernels bench-engines bench-gate test-two-gpus bench-two-gpus soak experiments drift drift-page report live progress log drills export browser doctor lint-workflows clean
+.PHONY: help setup spec test test-recorded record fuzz museum peers coverage bench bench-page drift drift-page report live progress log drills export browser doctor lint-workflows clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,11 +64,16 @@ peers: $(ENV) ## other engines beside vLLM, claim by claim, and what each of its
 
 bench: $(ENV) ## our speed against vLLM's, and a page of it beside earlier runs
 	@mkdir -p reports/runs
-	@$(BENCH) spec/benchmarks/bench_*.py $(ARGS); \
+	@$(PYTEST) spec/benchmarks/bench_*.py --benchmark-only --benchmark-json=reports/runs/bench-$$(date +%Y%m%d-%H%M%S).json $(ARGS); \
 	    status=$$?; $(PY) -m reports.benchmarks; exit $$status
+
+bench-two-gpus: $(ENV) ## what a second GPU brings, and vLLM on two, within 9 minutes (without GPUs: ARGS=--rehearse)
+	@mkdir -p reports/runs; $(PYTEST) spec/benchmarks/bench_two_gpus.py -s --benchmark-only --benchmark-json=reports/runs/bench-two-gpus-$$(date +%Y%m%d-%H%M%S).json $(ARGS)
 
 bench-page: ## the benchmarks as a page
 	@$(PY) -m reports.benchmarks
+
+.PHONY: test-kernels test-engines compare-recordings bench-kernels bench-engines bench-gate test-two-gpus bench-two-gpus soak experiments
 
 # On a machine with a GPU. Each ends within ten minutes; workers share the GPU, and more of them would not fit into its memory.
 test-kernels: $(ENV) ## on a GPU: the kernels, and our engine on them
@@ -94,10 +98,6 @@ bench-gate: $(ENV) ## fail where the newest benchmark of a GPU is below its bar,
 
 test-two-gpus: $(ENV) ## on two GPUs: tensor parallelism
 	@$(PYTEST) spec/kernels/test_two_gpus.py $(ARGS)
-
-bench-two-gpus: $(ENV) ## on two GPUs: our engine beside vLLM's
-	@mkdir -p reports/runs
-	@$(BENCH) spec/benchmarks/bench_two_gpus.py $(ARGS)
 
 soak: $(ENV) ## random requests, aborts and bad inputs, and nothing may be lost or grow: SECONDS=3600 ARGS='--seed 7'
 	@$(PY) -m reference.experiments.soak --seconds $(SECONDS) $(ARGS)

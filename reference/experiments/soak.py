@@ -10,7 +10,7 @@ from time import perf_counter
 from kernels import has_gpu     # before torch
 from reference.experiments.record import Record, arguments
 from reference.experiments.soak_log import Log
-from reference.experiments.soak_verdict import GROWS, growths
+from reference.experiments.soak_verdict import GROWS, HOLDS, growths
 from reference.prompts import CHECKPOINTS
 
 # The pool holds a third of what the seats could fill, and the longest request with its kin. The tiny checkpoint is for both: it has a tokenizer,
@@ -36,7 +36,7 @@ def tell(record: Record, log: Log) -> bool:
     rows = growths(samples, drained)
     last = max(samples + drained, key=lambda each: each["steps"], default={})
     verdicts = [["nothing lost, nothing said twice or otherwise", "holds" if not wrong else f"FAILS: {len(wrong)} things are wrong"],
-                ["nothing growing", "holds" if all(row[-1] != GROWS for row in rows) else "FAILS"],
+                ["nothing growing", _whole(rows)],
                 ["it came to its end, drained", "holds" if drained and not ended else f"FAILS: {'; '.join(ended) or 'it was never drained'}"]]
     record.table("The verdict", ["sentence", "verdict"], verdicts)
     record.table("What was done", ["what", "how often"], [["steps", last.get("steps", 0)], ["rounds, each drained to the end", len(drained)],
@@ -53,6 +53,12 @@ def tell(record: Record, log: Log) -> bool:
         record.plot("Python's memory whenever the engine was empty", "seconds", "pieces", [each["seconds"] for each in drained],
                     [{"label": "pieces of memory", "engine": "impl", "values": [each["objects"] for each in drained]}])
     return not any("FAILS" in verdict for _, verdict in verdicts)
+
+
+def _whole(rows: list[list]) -> str:
+    """Of all that could grow. What has no verdict of its own, as there were too few rounds, leaves the whole without one."""
+    growing = [row[0] for row in rows if row[-1] == GROWS]
+    return f"FAILS: {', '.join(growing)}" if growing else "holds" if rows and all(row[-1] == HOLDS for row in rows) else "too few rounds to say"
 
 
 def main() -> int:

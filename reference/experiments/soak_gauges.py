@@ -53,6 +53,8 @@ def wrong_blocks(scheduler) -> list[str]:
                          f"and it is {'free' if block.block_id in free else 'not free'}")
     in_cache = sum(map(len, pool.cached_blocks.values()))
     hashed = sum(block.block_hash is not None for block in pool.blocks)
+    if len(wrong) > 1:      # one cause has many
+        wrong = [f"{len(wrong)} blocks are wrong; {wrong[0]}"]
     return wrong + ([f"the prefix cache has {in_cache} blocks, and {hashed} have a hash"] if in_cache != hashed else [])
 
 

@@ -8,7 +8,7 @@ from impl.sampling_params import SamplingParams
 STOPS = (" the", ".", ",", " and", "\n", "ing", " of Mr", "zzz")
 WORDS = ("Elizabeth was", "Mr. Darcy", "Once upon a time", "\u00e9\u00e8\u4e2d\u6587", " ", "<|im_end|>", "It is a truth universally acknowledged, that")
 # By phase: how many requests come, as a multiple of what the seats could finish meanwhile, and for how long, in lifes of a request.
-PHASES = {"burst": (50.0, 0.05), "crowded": (2.0, 5.0), "back to back": (0.8, 5.0), "calm": (0.2, 5.0), "lull": (0.0, 2.0)}
+PHASES = {"burst": (50.0, 0.05), "crowded": (2.0, 3.0), "back to back": (0.8, 2.0), "calm": (0.2, 2.0), "lull": (0.0, 1.0)}
 
 @dataclass(frozen=True)
 class Asked:
@@ -39,7 +39,7 @@ class Traffic:
     def request(self) -> Asked:
         if self._one_in(10):
             return self.rng.choice(self.sentinels)
-        broken = self._one_in(80)
+        broken = self._one_in(30)
         params = self._ends() | self._chance() | self._extras()
         if broken:
             params |= {"logit_bias": {3: float("nan")}, "allowed_token_ids": None, "n": 1}

@@ -1,0 +1,107 @@
+"""The soak sees what is lost and what grows, and is content with an engine that loses nothing. The whole of it: `make soak`."""
+import pytest
+
+pytest.importorskip("torch", reason="a model decodes with torch, and there is none here: 'make setup' installs it")
+
+from impl.block_manager import BlockManager
+from impl.input_processor import InputProcessor
+from impl.output_processor import OutputProcessor
+from impl.sampler import Sampler
+from impl.scheduler import Scheduler
+from reference.experiments.record import Record
+from reference.experiments.soak import build, tell
+from reference.experiments.soak_log import Log
+from reference.experiments.soak_run import Soak
+from reference.experiments.soak_verdict import GROWS, HOLDS, growth, growths
+
+
+@pytest.fixture
+def soak(tmp_path):
+    return Soak(build("tiny", "cpu"), 0, Log(tmp_path / "soak.jsonl"), every=0.2)
+
+
+def wrong(soak, num_rounds=2) -> str:
+    """What is found to be wrong in so many rounds, and in one of a few steps."""
+    soak.run(lambda: soak.num_rounds <= num_rounds)
+    return "\n".join(line["what"] for line in soak.log.read("wrong"))
+
+
+def every(number, method, instead):
+    """A method that does something else every so often."""
+    calls = iter(range(1, 10**9))
+    return lambda *arguments: (method if next(calls) % number else instead)(*arguments)
+
+
+@pytest.mark.parametrize("overlapped", (True, False))
+def test_an_engine_that_loses_nothing(tmp_path, overlapped):
+    soak = Soak(build("tiny", "cpu", overlapped), 1, Log(tmp_path / "soak.jsonl"), every=0.2)
+    assert wrong(soak) == ""
+    record = Record("soak", "Is anything lost?")
+    assert tell(record, soak.log)
+    done = dict(record.tables[1]["rows"])
+    assert all(done[what] for what in ("done", "aborted", "ended with an error", "refused", "sentinels", "resumed")), done
+    assert {"Blocks", "Time of a step", "Memory of the process"} <= {plot["title"] for plot in record.plots}
+
+
+def test_a_seed_asks_the_same_again(tmp_path):
+    told = []
+    for name in "ab":
+        soak = Soak(build("tiny", "cpu"), 5, Log(tmp_path / name))
+        soak.run(lambda: soak.num_rounds < 2)
+        told.append([{name: line[name] for name in ("steps", *soak.ledger.counts)} for line in soak.log.read("drained")])
+    assert told[0] == told[1] and told[0][0]["done"] > 20
+
+
+@pytest.mark.parametrize("where, name, number, instead, seen", [
+    (BlockManager, "free", 40, lambda self, request: self.block_tables.pop(request.request_id, None), "blocks are wrong"),
+    (Scheduler, "_finish", 10, lambda self, request: (self.block_manager.free(request), self.requests.pop(request.request_id)), "model_runner.block_tables.row has"),
+    (Sampler, "forget", 2, lambda self, request_ids: None, "model_runner.sampler.generators has"),
+    (OutputProcessor, "abort_request", 9, lambda self, request_id: {}, "was aborted: [] came back"),
+    (Scheduler, "update_from_output", 50, lambda self, output, sampled: None, "the engine's step raised TypeError"),
+    (InputProcessor, "require_types", 1, None, "InvalidRequestError was to be raised, and it was nothing"),
+], ids=["blocks are never free", "the runner is not told", "seeds are kept", "an abort forgets", "a step fails", "the door is open"])
+def test_a_planted_fault_is_seen(soak, monkeypatch, where, name, number, instead, seen):
+    monkeypatch.setattr(where, name, every(number, getattr(where, name), instead or (lambda *arguments: None)))
+    assert seen in wrong(soak)
+
+
+def test_another_token_in_company_is_seen(soak, monkeypatch):
+    """As of a kernel that is wrong for some batch sizes."""
+    sample = Sampler.sample
+
+    def wrongly(self, logits, requests):
+        if len(requests) == 5:
+            logits = logits.roll(1, -1)
+        return sample(self, logits, requests)
+
+    monkeypatch.setattr(Sampler, "sample", wrongly)
+    assert "when it was alone" in wrong(soak)
+
+
+def test_an_output_that_is_lost_is_seen(soak, monkeypatch):
+    process = OutputProcessor.process
+    monkeypatch.setattr(OutputProcessor, "process", lambda self, outputs, sampled: [told for told in process(self, outputs, sampled) if told.request_id[-2:] != "17"])
+    assert "never told that they had finished" in wrong(soak, 1)
+
+
+@pytest.mark.parametrize("leaks", (True, False))
+def test_what_grows_where_nobody_looks_is_seen(soak, monkeypatch, leaks):
+    """A list that belongs to no engine: only the pieces of memory tell."""
+    step, kept = soak.engine.step, []
+    if leaks:
+        monkeypatch.setattr(soak.engine, "step", lambda: kept.append([object() for _ in range(4)]) or step())
+    for _ in range(12):
+        for _ in range(20):
+            soak.turn(0.5)
+        soak.drain()
+    assert soak.log.read("wrong") == []
+    verdicts = {row[0]: row[-1] for row in growths([], soak.log.read("drained"))}
+    assert verdicts["pieces of memory in Python, drained"] == (GROWS if leaks else HOLDS)
+
+
+def test_what_is_called_growing():
+    """The first quarter is warm-up; and what is up and down does not grow."""
+    assert growth("x", [0, 50, 100, 100, 101, 99, 100, 100], (0.0, 2.0)) == ["x", 100, 100, 2.0, HOLDS]
+    assert growth("x", [100, 100, 100, 100, 102, 104, 106, 108], (0.0, 2.0)) == ["x", 100, 106, 2.0, GROWS]
+    assert growth("x", [100] * 5 + [150] * 3, (0.5, 2.0))[-1] == HOLDS, "half as much again is allowed"
+    assert growth("x", [100, 200, 300], (0.0, 2.0))[-1] == "too few to say" and growth("x", [None] * 9, (0.0, 2.0))[1] is None
