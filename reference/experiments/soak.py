@@ -13,8 +13,8 @@ from reference.experiments.soak_log import Log
 from reference.experiments.soak_verdict import GROWS, HOLDS, growths
 from reference.prompts import CHECKPOINTS
 
-# The pool holds a third of what the seats could fill, and the longest request with its kin. The tiny checkpoint is for both: it has a tokenizer,
-# and its short steps leave the more of them to the bookkeeping.
+# The pool holds a fifth of what the seats could fill (tiny: a third), so that somebody is preempted all the time. The model is the tiny checkpoint,
+# which has a tokenizer, and whose short steps leave the more of them to the bookkeeping.
 SIZES = {"full": {"max_num_seqs": 64, "max_num_batched_tokens": 1024, "max_model_len": 512, "num_gpu_blocks_override": 400},
          "tiny": {"max_num_seqs": 8, "max_num_batched_tokens": 64, "max_model_len": 128, "num_gpu_blocks_override": 20}}
 COUNTED = ("asked", "done", "aborted", "ended with an error", "refused", "sentinels", "tokens", "resumed")
