@@ -10,7 +10,7 @@ from time import perf_counter
 from kernels import has_gpu     # before torch
 from reference.experiments.record import Record, arguments
 from reference.experiments.soak_log import Log
-from reference.experiments.soak_verdict import GROWS, HOLDS, growths
+from reference.experiments.soak_verdict import GROWS, HOLDS, UNJUDGED, growths
 from reference.prompts import CHECKPOINTS
 
 # The pool holds a fifth of what the seats could fill (tiny: a third), so that somebody is preempted all the time. The model is the tiny checkpoint,
@@ -58,7 +58,7 @@ def tell(record: Record, log: Log) -> bool:
 def _whole(rows: list[list]) -> str:
     """Of all that could grow. What has no verdict of its own, as there were too few rounds, leaves the whole without one."""
     growing = [row[0] for row in rows if row[-1] == GROWS]
-    return f"FAILS: {', '.join(growing)}" if growing else "holds" if rows and all(row[-1] == HOLDS for row in rows) else "too few rounds to say"
+    return f"FAILS: {', '.join(growing)}" if growing else "holds" if rows and all(row[-1] in (HOLDS, UNJUDGED) for row in rows) else "too few rounds to say"
 
 
 def main() -> int:

@@ -6,7 +6,7 @@ engine is driven by its own doors, in one thread: `AsyncLLM` adds the event loop
 import random
 import traceback
 from collections.abc import Callable
-from time import perf_counter
+from time import perf_counter, process_time
 
 from impl.sampling_params import SamplingParams
 from reference.experiments.soak_gauges import containers, left_behind, objects, sizes_now, wrong_blocks
@@ -31,6 +31,7 @@ class Soak:
         self.engine, self.log, self.every, self.say = engine, log, every, say
         self.config, self.rng = engine.scheduler.config, random.Random(seed)
         self.began = self.sampled = perf_counter()
+        self.cpu = process_time()           # of all threads, when the round began
         self.fresh = containers(engine)
         self.num_steps = self.num_rounds = self.num_wrong = self.num_asked = 0
         self.seconds: list[float] = []      # of each step, since the last sample
@@ -54,6 +55,11 @@ class Soak:
                 self.drain()
         except Ended as why:
             self.log.write("ended", why=str(why), step=self.num_steps)
+        except Exception as error:
+            traceback.print_exc()
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            self.log.write("wrong", what=f"{type(error).__name__} was raised in {where.name}: {error}", step=self.num_steps, round=self.num_rounds)
+            self.log.write("ended", why="what was raised is above", step=self.num_steps)
 
     def turn(self, arrivals: float) -> None:
         """One step, and what comes and goes before it."""
@@ -87,10 +93,12 @@ class Soak:
             self.wrong(f"drained, and these were never told that they had finished: {sorted(self.ledger.under_way)[:5]}")
             self.ledger.under_way.clear()
         pace = latencies("step", self.of_round) | latencies("first token", self.ledger.of_round)
+        pace["cpu ms a step"] = round(1e3 * (process_time() - self.cpu) / len(self.of_round), 3)
         self.of_round.clear()
         self.ledger.of_round.clear()
         told = self._where("drained") | self.ledger.counts | sizes_now(self.engine) | pace
         self.log.write("drained", **told, objects=objects())
+        self.cpu = process_time()
 
     def wrong(self, what: str) -> None:
         """Raises `Ended` when it is too much."""
@@ -121,8 +129,7 @@ class Soak:
         self.ledger.counts["refused"] += 1
 
     def _state(self) -> tuple:
-        scheduler = self.engine.scheduler
-        return (containers(self.engine), list(scheduler.requests), [request.request_id for request in scheduler.waiting], scheduler.block_manager.pool.num_free_blocks)
+        return containers(self.engine), list(self.engine.scheduler.requests), self.engine.scheduler.block_manager.pool.num_free_blocks
 
     def _abort(self, request_id: str) -> None:
         self.ledger.aborted(request_id, self.engine.abort(request_id))
@@ -132,12 +139,7 @@ class Soak:
     def _step(self) -> int:
         """How many were told something."""
         began = perf_counter()
-        try:
-            outputs = self.engine.step()
-        except Exception as error:
-            traceback.print_exc()
-            self.wrong(f"the engine's step raised {type(error).__name__}: {error}")
-            raise Ended("the engine does not go on") from None
+        outputs = self.engine.step()
         taken = perf_counter() - began
         self.seconds.append(taken)
         self.of_round.append(taken)

@@ -20,7 +20,7 @@ def soak(tmp_path):
     return Soak(build("tiny", "cpu"), 0, Log(tmp_path / "soak.jsonl"), every=0.2)
 
 
-def wrong(soak, num_rounds=2) -> str:
+def wrong(soak, num_rounds=1) -> str:
     """What is found to be wrong in so many rounds, and in one of a few steps."""
     soak.run(lambda: soak.num_rounds <= num_rounds)
     return "\n".join(line["what"] for line in soak.log.read("wrong"))
@@ -35,7 +35,7 @@ def every(number, method, instead):
 @pytest.mark.parametrize("overlapped", (True, False))
 def test_an_engine_that_loses_nothing(tmp_path, overlapped):
     soak = Soak(build("tiny", "cpu", overlapped), 1, Log(tmp_path / "soak.jsonl"), every=0.2)
-    assert wrong(soak) == ""
+    assert wrong(soak, 2) == ""
     record = Record("soak", "Is anything lost?")
     assert tell(record, soak.log)
     done = dict(record.tables[1]["rows"])
@@ -57,8 +57,8 @@ def test_a_seed_asks_the_same_again(tmp_path):
     (Scheduler, "_finish", 10, lambda self, request: (self.block_manager.free(request), self.requests.pop(request.request_id)), "model_runner.block_tables.row has"),
     (Sampler, "forget", 2, lambda self, request_ids: None, "model_runner.sampler.generators has"),
     (OutputProcessor, "abort_request", 9, lambda self, request_id: {}, "was aborted: [] came back"),
-    (Scheduler, "update_from_output", 50, lambda self, output, sampled: None, "the engine's step raised TypeError"),
-    (InputProcessor, "require_types", 1, None, "InvalidRequestError was to be raised, and it was nothing"),
+    (Scheduler, "update_from_output", 50, lambda self, output, sampled: None, "TypeError was raised in"),
+    (InputProcessor, "require_types", 1, None, "InvalidRequestError was to be raised, and it was"),
 ], ids=["blocks are never free", "the runner is not told", "seeds are kept", "an abort forgets", "a step fails", "the door is open"])
 def test_a_planted_fault_is_seen(soak, monkeypatch, where, name, number, instead, seen):
     monkeypatch.setattr(where, name, every(number, getattr(where, name), instead or (lambda *arguments: None)))
@@ -81,7 +81,7 @@ def test_another_token_in_company_is_seen(soak, monkeypatch):
 def test_an_output_that_is_lost_is_seen(soak, monkeypatch):
     process = OutputProcessor.process
     monkeypatch.setattr(OutputProcessor, "process", lambda self, outputs, sampled: [told for told in process(self, outputs, sampled) if told.request_id[-2:] != "17"])
-    assert "never told that they had finished" in wrong(soak, 1)
+    assert "never told that they had finished" in wrong(soak)
 
 
 @pytest.mark.parametrize("leaks", (True, False))
