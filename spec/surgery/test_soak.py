@@ -1,23 +1,23 @@
 """The soak sees what is lost and what grows, and is content with an engine that loses nothing. The whole of it: `make soak`."""
+from importlib import import_module
+
 import pytest
 
-pytest.importorskip("torch", reason="a model decodes with torch, and there is none here: 'make setup' installs it")
-
-from impl.block_manager import BlockManager
-from impl.input_processor import InputProcessor
-from impl.output_processor import OutputProcessor
-from impl.sampler import Sampler
-from impl.scheduler import Scheduler
 from reference.experiments.record import Record
 from reference.experiments.soak import build, tell
 from reference.experiments.soak_log import Log
-from reference.experiments.soak_run import Soak
 from reference.experiments.soak_verdict import GROWS, HOLDS, growth, growths
+
+
+def start(path, seed=0, overlapped=True):
+    pytest.importorskip("torch", reason="a model decodes with torch, and there is none here: 'make setup' installs it")
+    from reference.experiments.soak_run import Soak
+    return Soak(build("tiny", "cpu", overlapped), seed, Log(path), every=0.2)
 
 
 @pytest.fixture
 def soak(tmp_path):
-    return Soak(build("tiny", "cpu"), 0, Log(tmp_path / "soak.jsonl"), every=0.2)
+    return start(tmp_path / "soak.jsonl")
 
 
 def wrong(soak, num_rounds=1) -> str:
@@ -32,9 +32,14 @@ def every(number, method, instead):
     return lambda *arguments: (method if next(calls) % number else instead)(*arguments)
 
 
+def of_impl(where):
+    file, name = where.split(".")
+    return getattr(import_module(f"impl.{file}"), name)
+
+
 @pytest.mark.parametrize("overlapped", (True, False))
 def test_an_engine_that_loses_nothing(tmp_path, overlapped):
-    soak = Soak(build("tiny", "cpu", overlapped), 1, Log(tmp_path / "soak.jsonl"), every=0.2)
+    soak = start(tmp_path / "soak.jsonl", 1, overlapped)
     assert wrong(soak, 2) == ""
     record = Record("soak", "Is anything lost?")
     assert tell(record, soak.log)
@@ -46,41 +51,44 @@ def test_an_engine_that_loses_nothing(tmp_path, overlapped):
 def test_a_seed_asks_the_same_again(tmp_path):
     told = []
     for name in "ab":
-        soak = Soak(build("tiny", "cpu"), 5, Log(tmp_path / name))
+        soak = start(tmp_path / name, 5)
         soak.run(lambda: soak.num_rounds < 2)
         told.append([{name: line[name] for name in ("steps", *soak.ledger.counts)} for line in soak.log.read("drained")])
     assert told[0] == told[1] and told[0][0]["done"] > 20
 
 
 @pytest.mark.parametrize("where, name, number, instead, seen", [
-    (BlockManager, "free", 40, lambda self, request: self.block_tables.pop(request.request_id, None), "blocks are wrong"),
-    (Scheduler, "_finish", 10, lambda self, request: (self.block_manager.free(request), self.requests.pop(request.request_id)), "model_runner.block_tables.row has"),
-    (Sampler, "forget", 2, lambda self, request_ids: None, "model_runner.sampler.generators has"),
-    (OutputProcessor, "abort_request", 9, lambda self, request_id: {}, "was aborted: [] came back"),
-    (Scheduler, "update_from_output", 50, lambda self, output, sampled: None, "TypeError was raised in"),
-    (InputProcessor, "require_types", 1, None, "InvalidRequestError was to be raised, and it was"),
+    ("block_manager.BlockManager", "free", 40, lambda self, request: self.block_tables.pop(request.request_id, None), "blocks are wrong"),
+    ("scheduler.Scheduler", "_finish", 10, lambda self, request: (self.block_manager.free(request), self.requests.pop(request.request_id)), "model_runner.block_tables.row has"),
+    ("sampler.Sampler", "forget", 2, lambda self, request_ids: None, "model_runner.sampler.generators has"),
+    ("output_processor.OutputProcessor", "abort_request", 9, lambda self, request_id: {}, "was aborted: [] came back"),
+    ("scheduler.Scheduler", "update_from_output", 50, lambda self, output, sampled: None, "TypeError was raised in"),
+    ("input_processor.InputProcessor", "require_types", 1, None, "InvalidRequestError was to be raised, and it was"),
 ], ids=["blocks are never free", "the runner is not told", "seeds are kept", "an abort forgets", "a step fails", "the door is open"])
 def test_a_planted_fault_is_seen(soak, monkeypatch, where, name, number, instead, seen):
-    monkeypatch.setattr(where, name, every(number, getattr(where, name), instead or (lambda *arguments: None)))
+    owner = of_impl(where)
+    monkeypatch.setattr(owner, name, every(number, getattr(owner, name), instead or (lambda *arguments: None)))
     assert seen in wrong(soak)
 
 
 def test_another_token_in_company_is_seen(soak, monkeypatch):
     """As of a kernel that is wrong for some batch sizes."""
-    sample = Sampler.sample
+    sampler = of_impl("sampler.Sampler")
+    sample = sampler.sample
 
     def wrongly(self, logits, requests):
         if len(requests) == 5:
             logits = logits.roll(1, -1)
         return sample(self, logits, requests)
 
-    monkeypatch.setattr(Sampler, "sample", wrongly)
+    monkeypatch.setattr(sampler, "sample", wrongly)
     assert "when it was alone" in wrong(soak)
 
 
 def test_an_output_that_is_lost_is_seen(soak, monkeypatch):
-    process = OutputProcessor.process
-    monkeypatch.setattr(OutputProcessor, "process", lambda self, outputs, sampled: [told for told in process(self, outputs, sampled) if told.request_id[-2:] != "17"])
+    processor = of_impl("output_processor.OutputProcessor")
+    process = processor.process
+    monkeypatch.setattr(processor, "process", lambda self, outputs, sampled: [told for told in process(self, outputs, sampled) if told.request_id[-2:] != "17"])
     assert "never told that they had finished" in wrong(soak)
 
 
