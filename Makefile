@@ -73,9 +73,11 @@ bench-two-gpus: $(ENV) ## what a second GPU brings, and vLLM on two, within 9 mi
 bench-page: ## the benchmarks as a page
 	@$(PY) -m reports.benchmarks
 
-.PHONY: test-kernels test-engines compare-recordings bench-kernels bench-engines bench-gate test-two-gpus bench-two-gpus soak experiments
+.PHONY: test-gpu test-kernels test-engines compare-recordings bench-kernels bench-engines bench-gate test-two-gpus bench-two-gpus soak experiments
 
 # On a machine with a GPU. Each ends within ten minutes; workers share the GPU, and more of them would not fit into its memory.
+test-gpu: test-kernels test-engines ## on a GPU: both of the following
+
 test-kernels: $(ENV) ## on a GPU: the kernels, and our engine on them
 	@$(PYTEST) spec/kernels --reference=$(REFERENCE) -n auto --maxprocesses=14 $(ARGS)
 
