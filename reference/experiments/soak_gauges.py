@@ -79,6 +79,13 @@ def objects() -> int:
     return sys.getallocatedblocks()
 
 
+def compiled_kernels() -> int:
+    """Variants that Triton has compiled of our kernels in this process; none where torch computes, or the interpreter."""
+    kernels = {id(each): each for name, module in list(sys.modules.items()) if name.startswith("kernels.")
+               for each in vars(module).values() if hasattr(each, "device_caches")}
+    return sum(len(variants) for kernel in kernels.values() for variants, *_ in kernel.device_caches.values())
+
+
 def _resident() -> int:
     """Bytes of the process in memory now."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from time import perf_counter, process_time
 
 from impl.sampling_params import SamplingParams
-from reference.experiments.soak_gauges import containers, left_behind, objects, sizes_now, wrong_blocks
+from reference.experiments.soak_gauges import compiled_kernels, containers, left_behind, objects, sizes_now, wrong_blocks
 from reference.experiments.soak_ledger import Ledger
 from reference.experiments.soak_log import Log
 from reference.experiments.soak_traffic import Asked, Traffic
@@ -83,6 +83,7 @@ class Soak:
         self._until_nobody_is_left()
         number = self.rng.randrange(len(self.traffic.sentinels))
         self._ask(self.traffic.sentinels[number])
+        begin = len(self.of_round)
         self._until_nobody_is_left()
         free = self.engine.scheduler.block_manager.pool.num_free_blocks
         if free != self.config.num_blocks - 1:
@@ -92,12 +93,12 @@ class Soak:
         if self.ledger.under_way:
             self.wrong(f"drained, and these were never told that they had finished: {sorted(self.ledger.under_way)[:5]}")
             self.ledger.under_way.clear()
-        pace = latencies("step", self.of_round) | latencies("first token", self.ledger.of_round)
+        pace = latencies("step", self.of_round) | latencies("first token", self.ledger.of_round) | latencies("step alone", self.of_round[begin:])
         pace["cpu ms a step"] = round(1e3 * (process_time() - self.cpu) / len(self.of_round), 3)
         self.of_round.clear()
         self.ledger.of_round.clear()
         told = self._where("drained") | self.ledger.counts | sizes_now(self.engine) | pace
-        self.log.write("drained", **told, objects=objects())
+        self.log.write("drained", **told, **{"compiled kernels": compiled_kernels()}, objects=objects())
         self.cpu = process_time()
 
     def wrong(self, what: str) -> None:

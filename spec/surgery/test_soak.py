@@ -107,6 +107,16 @@ def test_what_grows_where_nobody_looks_is_seen(soak, monkeypatch, leaks):
     assert verdicts["pieces of memory in Python, drained"] == (GROWS if leaks else HOLDS)
 
 
+def test_a_kernel_that_is_compiled_late_is_no_leak_and_one_that_is_compiled_for_ever_is():
+    def pieces(compiled):
+        others = {name: 1.0 for name in ("process MB", "device MB", "cached blocks", "step alone p50 ms", "cpu ms a step", "step p50 ms", "step p99 ms", "step max ms",
+                                         "first token p50 ms", "first token p99 ms")}
+        return growths([], [others | {"compiled kernels": number, "objects": 5000 * number} for number in compiled])[0]
+
+    assert pieces([3] * 6 + [4] * 8)[-1] == HOLDS
+    assert pieces(range(16))[-1] == GROWS
+
+
 def test_what_is_called_growing():
     """The first quarter is warm-up; and what is up and down does not grow."""
     assert growth("x", [0, 50, 100, 100, 101, 99, 100, 100], (0.0, 2.0)) == ["x", 100, 100, 2.0, HOLDS]
