@@ -3,7 +3,7 @@
 #   PY=python3 make spec    uses that interpreter as it is and installs nothing
 #   LAB=cpu|gpu|base        which vLLM set-up installs (base: none, recordings only)
 #   REFERENCE=recorded      which vLLM answers: live, recorded or auto
-#   ARGS='-k preempt'       handed to pytest
+#   ARGS='-k preempt'       handed to pytest, or to whatever else is run
 
 PY        ?= .venv/bin/python
 REFERENCE ?= live
@@ -13,17 +13,19 @@ SEED      ?=
 ENGINE    ?= both
 CLAIM     ?=
 VLLM      ?=
+SECONDS   ?= 3600
 
 # Another interpreter than .venv's is its owner's business: nothing is installed there.
 ENV    := $(if $(filter .venv/bin/python,$(PY)),setup)
 PYTEST  = $(PY) -m pytest
+BENCH   = $(PYTEST) --benchmark-only --benchmark-json=reports/runs/bench-$$(date +%Y%m%d-%H%M%S).json
 FUZZ    = $(PY) -m spec.fuzz --workloads $(N) $(if $(SEED),--seed $(SEED))
 
 .DEFAULT_GOAL := help
 .PHONY: help setup spec test test-recorded record fuzz museum peers coverage bench bench-page bench-two-gpus drift drift-page report live progress log drills export browser doctor lint-workflows clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## make or refresh .venv (the other targets do it when needed)
 	@.ci/setup
@@ -70,6 +72,40 @@ bench-two-gpus: $(ENV) ## what a second GPU brings, and vLLM on two, within 9 mi
 
 bench-page: ## the benchmarks as a page
 	@$(PY) -m reports.benchmarks
+
+.PHONY: test-gpu test-kernels test-engines compare-recordings bench-kernels bench-engines bench-gate test-two-gpus bench-two-gpus soak experiments
+
+# On a machine with a GPU. Each ends within ten minutes; workers share the GPU, and more of them would not fit into its memory.
+test-gpu: test-kernels test-engines ## on a GPU: both of the following
+
+test-kernels: $(ENV) ## on a GPU: the kernels, and our engine on them
+	@$(PYTEST) spec/kernels --reference=$(REFERENCE) -n auto --maxprocesses=14 $(ARGS)
+
+test-engines: $(ENV) ## on a GPU: the claims about whole engines, live
+	@$(PYTEST) spec/engine spec/sampling --reference=$(REFERENCE) -n auto --maxprocesses=6 $(ARGS)
+
+compare-recordings: $(ENV) ## live runs beside the recordings, each of which must be there and the same
+	@$(PYTEST) spec/scheduler spec/kv_cache spec/surgery spec/recordings --reference=compare -n auto --maxprocesses=6 $(ARGS)
+
+bench-kernels: $(ENV) ## on a GPU: our kernels beside vLLM's
+	@mkdir -p reports/runs
+	@$(BENCH) spec/benchmarks/bench_kernels.py $(ARGS)
+
+bench-engines: $(ENV) ## on a GPU: our engine beside vLLM's, asked at once and served
+	@mkdir -p reports/runs
+	@$(BENCH) spec/benchmarks/bench_gpu_engine.py spec/benchmarks/bench_gpu_server.py $(ARGS)
+
+bench-gate: $(ENV) ## fail where the newest benchmark of a GPU is below its bar, and not known to be: ARGS=FILE
+	@$(PY) -m spec.benchmarks.gate $(ARGS)
+
+test-two-gpus: $(ENV) ## on two GPUs: tensor parallelism
+	@$(PYTEST) spec/kernels/test_two_gpus.py $(ARGS)
+
+soak: $(ENV) ## random requests, aborts and bad inputs, and nothing may be lost or grow: SECONDS=3600 ARGS='--seed 7'
+	@$(PY) -m reference.experiments.soak --seconds $(SECONDS) $(ARGS)
+
+experiments: ## all that experiments have left as a page
+	@$(PY) -m reports.experiments
 
 drift: $(ENV) ## the claims against every release of vLLM since 0.24, each installed apart; one: VLLM=0.31.0
 	@$(PY) -m spec.drift $(VLLM)

@@ -49,6 +49,7 @@ class AsyncLLM:
     async def abort(self, request_id: str) -> None:
         """End a request from outside; its reader gets what it has come to, and no more."""
         async with self.between_steps:
+            self._drop_gone()
             for output in self.engine.abort(request_id):
                 self.queues[request_id].put_nowait(output)
 

@@ -75,6 +75,7 @@ class Engine:
         Raises what `InputProcessor` and `Scheduler.add_request` raise; nothing has changed then, also not for one of a family of `n`.
         """
         try:
+            self.input_processor.require_types(request_id, params, priority, cache_salt)
             text, token_ids = self.input_processor.tokens(prompt)
             params = self.input_processor.params(params)
             rules = params.structured_outputs and self.grammar_compiler.parse(params.structured_outputs)

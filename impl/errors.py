@@ -23,6 +23,10 @@ class InvalidSamplingParamsError(InferLabError):
     """A sampling parameter out of its range."""
 
 
+class InvalidRequestError(InferLabError):
+    """A request's id, parameters, priority or salt of the wrong type."""
+
+
 class EmptyPromptError(InferLabError):
     """A prompt without a token."""
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from tokenizers import Tokenizer
 
-from impl.errors import InferLabError, InvalidSamplingParamsError
+from impl.errors import InferLabError, InvalidRequestError, InvalidSamplingParamsError
 from impl.sampling_params import SamplingParams
 
 Prompt = str | Sequence[int] | Mapping      # a text, token ids, or {"prompt": ...} or {"prompt_token_ids": ...}
@@ -31,6 +31,13 @@ class InputProcessor:
         self.max_logprobs = vocab_size if max_logprobs == -1 else max_logprobs
         self.eos_token_id, self.more_eos_token_ids = eos_token_id, more_eos_token_ids
         self.drafts = drafts
+
+    def require_types(self, request_id: str, params: SamplingParams, priority: int, cache_salt: str | None) -> None:
+        """Raises `InvalidRequestError` for what would be compared or hashed only later, among others who would end with it."""
+        for name, value, expected, what in (("request_id", request_id, str, "a text"), ("sampling_params", params, SamplingParams, "a SamplingParams"),
+                                            ("priority", priority, int, "an integer"), ("cache_salt", cache_salt, str | None, "a text, or None")):
+            if not isinstance(value, expected):
+                raise InvalidRequestError(f"{name}={value!r}: must be {what}")
 
     def tokens(self, prompt: Prompt) -> tuple[str | None, list[int]]:
         """The text of a prompt, if it has one, and its token ids. Raises `InvalidPromptError` or `UnknownTokenError`."""

@@ -18,6 +18,7 @@ PINNED_VERSION = "0.32.0"   # the version this lab is about, and recorded
 MODES = {
     "auto": "a recording of this very workload by the installed vLLM, or else the real one",
     "live": "the real vLLM, always",
+    "compare": "the real vLLM, always, and it must do what was recorded",
     "recorded": "recordings only; vLLM is not imported",
     "record": "the real vLLM, and what it does is written down",
 }
@@ -51,6 +52,11 @@ class Reference:
         """What our LLM is told so that it computes where vLLM's does."""
         return {} if self.device == "cpu" else {"device": self.device}
 
+    @property
+    def asks_vllm(self) -> bool:
+        """Whether it is the real vLLM that answers, and nobody else."""
+        return self.mode in ("live", "compare", "record")
+
     @cached_property
     def version(self) -> str:
         """The version of vLLM that is asked, or whose recordings are read."""
@@ -59,7 +65,7 @@ class Reference:
     @cached_property
     def date(self) -> str:
         """When the newest recording of this version was made; today if none is read."""
-        if self.mode in ("live", "record"):
+        if self.asks_vllm:
             return datetime.date.today().isoformat()
         return cassette.newest_date(self.version) or "never"
 
@@ -71,7 +77,7 @@ class Reference:
 
     def require(self) -> None:
         """Raise `NoReference` if this mode cannot work here."""
-        if self.mode in ("live", "record") and not installed_version():
+        if self.asks_vllm and not installed_version():
             raise NoReference(f"--reference={self.mode} needs vLLM, and none is installed: run 'make spec' once, "
                               "or use --reference=recorded")
 

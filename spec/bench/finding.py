@@ -31,7 +31,7 @@ def describe(judgement: Judgement, package: ModuleType, reference: Reference, no
     """The finding as plain data, for the terminal and for the report."""
     workload = judgement.claim.on[judgement.which]
     both = partial(_play_both, package=package, name=judgement.ours[0].engine, reference=reference)
-    shrunk = _shrink(judgement, both) if may_shrink and reference.mode in ("live", "record") else None
+    shrunk = _shrink(judgement, both) if may_shrink and reference.asks_vllm else None
     if shrunk:
         judgement = _judge_again(judgement, shrunk, both)
     rows, (advice, command) = _rows(judgement), _next(judgement, reference, nodeid)

@@ -154,8 +154,8 @@ class BenchOfTest:
         if missing := self.bench.lacks(claim):
             return self._untested(record, missing)
         if claim.build not in (None, reference.device):
-            return self._untested(record, f"this is about vLLM's build for {claim.build}, and here it computes on {reference.device}: "
-                                          "ask where that build is installed, or with --reference=recorded")
+            pytest.skip(self._note_untested(record, f"this is about vLLM's build for {claim.build}, and here it computes on {reference.device}: "
+                                                    "ask where that build is installed, or with --reference=recorded"))
         try:
             answers = [reference.run(asked) for asked in claim.on]
         except NoReference as why:
@@ -172,7 +172,7 @@ class BenchOfTest:
         elif judgement.verdict is not Verdict.CONFIRMED:    # a misconception's counter-example, a known divergence's step
             record["finding"] = self._describe(judgement, may_shrink=False) | {"next": None}
         for asked, answer in zip(claim.on, answers):
-            require_recording(asked, answer, claim.renamed)
+            require_recording(asked, answer, claim.renamed, must_exist=reference.mode == "compare")
 
     def same_run(self, workload: Workload) -> Run:
         """vLLM's run of a workload, after asserting that ours is the same."""
@@ -181,17 +181,21 @@ class BenchOfTest:
             answer = self.bench.reference.run(workload)
         except NoReference as why:
             (pytest.fail if os.environ.get("CI") else pytest.skip)(f"UNTESTED: {why}")
-        require_recording(workload, answer)
+        require_recording(workload, answer, must_exist=self.bench.reference.mode == "compare")
         theirs = answer.run
         divergence = first_divergence(self.bench.ours(workload), theirs)
         assert divergence is None, f"the engines part: {divergence}"
         return theirs
 
     def _untested(self, record: dict, remedy: str) -> None:
-        record["verdict"], record["finding"] = str(Verdict.UNTESTED), _only_remedy(remedy)
+        why = self._note_untested(record, remedy)
         if os.environ.get("CI"):
-            pytest.fail(f"UNTESTED: {remedy}", pytrace=False)
-        pytest.skip(f"UNTESTED: {remedy}")
+            pytest.fail(why, pytrace=False)
+        pytest.skip(why)
+
+    def _note_untested(self, record: dict, remedy: str) -> str:
+        record["verdict"], record["finding"] = str(Verdict.UNTESTED), _only_remedy(remedy)
+        return f"UNTESTED: {remedy}"
 
     def _complaint(self, judgement: Judgement, known) -> str | None:
         """What is wrong with this verdict; None if it is the one to wish for."""
@@ -216,8 +220,8 @@ class BenchOfTest:
         return describe(judgement, self.bench.package, self.bench.reference, self.item.nodeid + self.bench.options, may_shrink)
 
 
-def require_recording(asked: Workload | Prompts, answer: Answer, renamed: bool = False) -> None:
-    """Fail unless what was recorded is what the real vLLM has just done.
+def require_recording(asked: Workload | Prompts, answer: Answer, renamed: bool = False, must_exist: bool = False) -> None:
+    """Fail unless what was recorded is what the real vLLM has just done; and, if it `must_exist`, unless there is a recording of this version.
 
     Not in half precision: there the instructions of a processor decide about tenths of a logprob, and so about tokens.
     """
@@ -225,11 +229,15 @@ def require_recording(asked: Workload | Prompts, answer: Answer, renamed: bool =
     if isinstance(asked, Prompts) and asked.limits["dtype"] != "float32":
         return
     recorded = recording(asked, answer.version, answer.device) if answer.mode == "live" else None
+    if must_exist and not recorded and (answer.device == "cpu" or not isinstance(asked, Prompts)):
+        pytest.fail(f"there is no recording by vLLM {answer.version} to compare with; 'make record' makes one", pytrace=False)
     if recorded:
         differ = first_difference if isinstance(asked, Prompts) else first_divergence
         difference = differ(recorded[0], answer.run, renamed=renamed)
         if difference or not renamed and not isinstance(asked, Prompts) and recorded[0] != answer.run:
-            pytest.fail(f"the recording of {recorded[1]} is stale: vLLM does otherwise now ({difference}); 'make record' renews it", pytrace=False)
+            where = f", {'' if difference.step is None else f'at step {difference.step} '}in {difference.what}" if difference else ""
+            what = f"\nrecorded: {difference.ours}\nnow:      {difference.theirs}" if difference else ""
+            pytest.fail(f"the recording of {recorded[1]} is stale: vLLM does otherwise now{where}; 'make record' renews it{what}", pytrace=False)
 
 
 def _only_remedy(remedy: str) -> dict:

@@ -86,6 +86,12 @@ def test_untested_is_an_error_in_ci(tmp_path):
     assert returned == 1 and "UNTESTED" in told and "1 failed" in told
 
 
+def test_what_is_about_the_other_build_is_none_in_ci_either(tmp_path):
+    """No machine has both builds: each job of CI asks what is about its own."""
+    returned, told = lab(tmp_path, TRUE.replace('length.")', 'length.", build="cuda")'), ci="true")
+    assert returned == 0 and "1 UNTESTED" in told and "1 skipped" in told, told
+
+
 def test_a_divergence_shows_both_sides_and_our_engine(tmp_path):
     returned, told = lab(tmp_path, TRUE, "--impl=impl.naive")
     assert returned == 1

@@ -88,6 +88,19 @@ def test_a_reader_that_goes_away_ends_his_request_and_no_other(build, leave):
     assert asyncio.run(scene()) == theirs("qwen3", ["Once upon a time"], GREEDY)[0].outputs[0].token_ids
 
 
+def test_an_abort_of_somebody_who_has_just_gone_away_is_none(build):
+    async def scene():
+        llm = build()
+        stream = llm.generate("The king said", LONG, "a")
+        await anext(stream)
+        await stream.aclose()       # the engine still has it, and nobody reads
+        await llm.abort("a")
+        await settled(llm)
+        assert nothing_is_left(llm)
+
+    asyncio.run(scene())
+
+
 def test_a_refused_request_harms_nobody(build):
     from impl.errors import DuplicateRequestError, EmptyPromptError
     from impl.input_processor import UnknownTokenError

@@ -36,6 +36,18 @@ def test_what_vllms_engine_refuses_is_refused_and_leaves_no_trace(prompt, params
 
 
 @needs_torch
+@pytest.mark.parametrize("wrong", [{"request_id": 7}, {"params": None}, {"params": {"max_tokens": 3}}, {"priority": "high"}, {"priority": None}, {"priority": 0.5},
+                                   {"cache_salt": 5}], ids=str)
+def test_a_request_that_is_not_made_of_the_right_types_is_refused_and_leaves_no_trace(wrong):
+    """A priority that cannot be compared would stop all who come later, and a salt that cannot be hashed fail the step in which it is looked up."""
+    llm, told_of = our_llm("qwen3"), {"request_id": "refused", "params": GREEDY} | wrong
+    before = state(llm)
+    with pytest.raises(InferLabError, match=f"{next(iter(wrong)).replace('params', 'sampling_params')}=.*must be") as raised:
+        llm.engine.add_request(told_of.pop("request_id"), [5] * 40, told_of.pop("params"), **told_of)
+    assert type(raised.value).__name__ == "InvalidRequestError" and state(llm) == before
+
+
+@needs_torch
 def test_a_family_is_taken_or_refused_as_one():
     engine = our_llm("qwen3").engine
     sampling = SamplingParams(n=3, max_tokens=4)

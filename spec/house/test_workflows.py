@@ -41,10 +41,21 @@ def lint(path):
     return complaints
 
 
-def jobs_of(text):
+def parsed(text):
     from ruamel.yaml import YAML  # comes with check-jsonschema; YAML 1.2, where `on` is not a truth value
 
-    return YAML(typ="safe").load(text)["jobs"]
+    return YAML(typ="safe").load(text)
+
+
+def jobs_of(text):
+    return parsed(text)["jobs"]
+
+
+def unsafe_events(text):
+    """What may start a workflow that runs on a machine which stays, and would let somebody without write access say what is run there."""
+    workflow = parsed(text)
+    stays = any("self-hosted" in job["runs-on"] for job in workflow["jobs"].values())
+    return set(workflow["on"]) - {"push", "schedule", "workflow_dispatch"} if stays else set()
 
 
 def wrong_needs(jobs):
@@ -83,6 +94,19 @@ def test_every_step_that_runs_something_runs_make(path):
             assert re.fullmatch(r"make( [a-z-]+)+", line), f"{path.name}, job '{name}': move `{line}` into a make target and call that"
             unknown = set(line.split()[1:]) - TARGETS
             assert not unknown, f"{path.name}, job '{name}': the Makefile has no target {sorted(unknown)}"
+
+
+@each_workflow
+def test_no_stranger_reaches_a_machine_that_stays(path):
+    """zizmor says so only when it is asked to complain about every such machine."""
+    unsafe = unsafe_events(path.read_text())
+    assert not unsafe, f"{path.name}: {sorted(unsafe)} would run a stranger's code on a self-hosted runner; leave it to push, schedule and workflow_dispatch"
+
+
+def test_an_unsafe_event_is_noticed():
+    text = (ROOT / ".github/workflows/gpu.yml").read_text()
+    assert unsafe_events(text.replace("  schedule:", "  pull_request:\n  schedule:")) == {"pull_request"}
+    assert not unsafe_events((ROOT / ".github/workflows/ci.yml").read_text()), "it runs on GitHub's machines, which are thrown away"
 
 
 @pytest.mark.parametrize("whole, broken", [

@@ -4,6 +4,7 @@ import pytest
 from impl.outputs import NEW, EngineCoreOutput, ScheduledRequest
 from reference import cassette
 from reference.choose import PINNED_VERSION, Answer, NoReference, Reference
+from reference.prompts import prompts
 from reference.trace import Run, State, Step
 from reference.workload import workload
 from spec.bench.collect import all_claims
@@ -27,6 +28,20 @@ def test_a_stale_recording_is_noticed(tmp_path, monkeypatch):
     require_recording(asked, Answer(run, "live", "1.2.3", "today"))
     with pytest.raises(pytest.fail.Exception, match="make record"):
         require_recording(asked, Answer(other, "live", "1.2.3", "today"))
+
+
+def test_where_recordings_are_compared_each_must_be_there(tmp_path, monkeypatch):
+    """Of another version there may be none, and then nothing was compared. What models say on a GPU has none."""
+    monkeypatch.setattr(cassette, "FOLDER", tmp_path)
+    asked = workload(num_blocks=10).request("a", prompt=6)
+    answer = Answer(Run(asked, "vllm"), "live", "1.2.3", "today")
+    require_recording(asked, answer)
+    with pytest.raises(pytest.fail.Exception, match="no recording by vLLM 1.2.3"):
+        require_recording(asked, answer, must_exist=True)
+    said = prompts("qwen3").ask("a", "Elizabeth was", max_tokens=2)
+    require_recording(said, Answer(Run(said, "vllm"), "live", "1.2.3", "today", "cuda"), must_exist=True)
+    with pytest.raises(pytest.fail.Exception, match="no recording by vLLM 1.2.3"):
+        require_recording(said, Answer(Run(said, "vllm"), "live", "1.2.3", "today"), must_exist=True)
 
 
 def test_no_recording_is_left_over():
