@@ -22,7 +22,7 @@ BENCH   = $(PYTEST) --benchmark-only --benchmark-json=reports/runs/bench-$$(date
 FUZZ    = $(PY) -m spec.fuzz --workloads $(N) $(if $(SEED),--seed $(SEED))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup spec test test-recorded record fuzz museum peers coverage bench bench-page bench-two-gpus drift drift-page report live progress log drills export browser doctor lint-workflows clean
+.PHONY: help setup spec test test-recorded record fuzz museum peers coverage bench bench-page drift drift-page report live progress log drills export browser doctor lint-workflows clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
