@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reports.benchmark_runs import NotABenchmarkFile, read_session
+from spec.benchmarks.engine_row import PER_SECOND, TIMES
 from spec.benchmarks.known_misses import KNOWN_MISSES, KnownMiss
 
 RUNS = Path(__file__).parents[2] / "reports" / "runs"
 NOISE = 0.02
+ON_TWO_GPUS = "1.00x vLLM"      # of whatever is measured there
 MET, KNOWN, MISSED, WORSE, STALE, UNMEASURED = "met", "known miss", "MISSED", "WORSE THAN KNOWN", "STALE ENTRY", "NOT MEASURED"
 FAILURES = (MISSED, WORSE, STALE, UNMEASURED)
 
@@ -45,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         files = asked.files or newest()
         bars = [bar for path in files for row in read_session(path).benchmarks for bar in bars_of(row.get("extra_info") or {})]
         if not bars:
-            raise NothingMeasured(f"{', '.join(path.name for path in files) or 'reports/runs'}: no bar was measured on a GPU; run `make bench-kernels` or `make bench-engines` on a host that has one")
+            raise NothingMeasured(f"{', '.join(path.name for path in files) or 'reports/runs'}: no bar was measured on a GPU; run `make bench-kernels`, `make bench-engines` or `make bench-two-gpus` on a host that has one")
     except (OSError, NotABenchmarkFile, NothingMeasured) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
@@ -71,6 +73,8 @@ def bars_of(row: dict) -> Iterator[Bar]:
     elif gpu and "engine row" in row:
         for bar, verdict in row["bars"].items():
             yield _bar(gpu, row["engine row"], bar, row, verdict)
+    elif gpu and row.get("unit") in (PER_SECOND, *TIMES) and "two gpus row" in row:
+        yield _bar(gpu, row["two gpus row"], ON_TWO_GPUS, row, "")
 
 
 def _bar(gpu: str, name: str, bar: str, row: dict, verdict: str) -> Bar:

@@ -42,6 +42,13 @@ def test_the_bars_of_a_row():
     assert list(bars_of({"ratio": 0.5})) == [], "not of a GPU"
 
 
+def test_on_two_gpus_whatever_is_a_speed_is_to_be_vllms_at_least():
+    row = FACTS | {"two gpus row": "output tokens a second, one request alone", "unit": "tokens/s", "ratio to vLLM": 0.9}
+    assert [judge(each, ())[0] for each in bars_of(row)] == [MISSED] and [judge(each, ())[0] for each in bars_of(row | {"ratio to vLLM": 1.1})] == [MET]
+    del row["ratio to vLLM"]
+    assert [judge(each, ())[0] for each in bars_of(row)] == [UNMEASURED] and list(bars_of(row | {"unit": "near-ties"})) == []
+
+
 def test_what_vllm_did_not_take_part_in_is_not_passed():
     alone = {name: value for name, value in DECODE.items() if "vLLM" not in name}
     assert [judge(each, ())[0] for each in bars_of(FACTS | alone)] == [UNMEASURED, MET]
