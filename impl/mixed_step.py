@@ -6,7 +6,7 @@ those of decode steps they read from places that never move. There is room in ea
 those that take part stands padding, which reads nothing and writes nothing.
 
 vLLM's graphs of such steps leave attention out, so that a step is a graph for each piece of the model between two attentions,
-and end at 512 tokens (`v1/worker/gpu/cudagraph_utils.py::CudaGraphManager`, `config/vllm.py::VllmConfig._set_cudagraph_sizes`).
+and on a Hopper GPU they end at 512 tokens (`v1/worker/gpu/cudagraph_utils.py::CudaGraphManager`, `config/vllm.py::VllmConfig._set_cudagraph_sizes`).
 """
 import numpy
 import torch
