@@ -54,16 +54,21 @@ def said(engine: impl.LLM, prompts, params) -> list[tuple]:
 
 
 @pytest.mark.parametrize("model", MODELS[:1] if FEW else MODELS)
-def test_whatever_the_loop_and_the_graphs_the_same_is_said(model):
+def test_whatever_the_loop_and_the_graphs_the_same_is_said(model, monkeypatch):
     prompts, params = asked(4, 12, 4) if FEW else asked(60, 200, 50)
     plain = said(llm(model, enforce_eager=True), prompts, params)
-    for more in ({"async_scheduling": True}, *(() if FEW else (
-            {}, {"async_scheduling": True, "num_gpu_blocks_override": 40}, {"async_scheduling": True, "max_num_seqs": 5, "max_num_batched_tokens": 32}))):
+    for most_prefills, more in ((1, {"async_scheduling": True}), *(() if FEW else (
+            (16, {}), (16, {"async_scheduling": True, "num_gpu_blocks_override": 40}), (16, {"async_scheduling": True, "max_num_seqs": 5, "max_num_batched_tokens": 32})))):
         engine = llm(model, **more)
         assert isinstance(engine.engine.model_runner, GPUModelRunner) and bool(engine.engine.model_runner.graphs.graphs) == (not FEW)
-        if FEW:     # steps with prompts as a graph would have them, with all padding, but launched kernel by kernel
-            engine.engine.model_runner.mixed_graphs.graphs = {None: None}
+        runner, ways = engine.engine.model_runner, []
+        for way in ("_replay", "_replay_mixed", "_compute"):
+            monkeypatch.setattr(runner, way, lambda *step, way=way, compute=getattr(runner, way): (ways.append(way), compute(*step))[1])
+        runner.mixed.max_prefills = most_prefills       # with more, a step is launched kernel by kernel
+        if FEW:     # as a graph would have it, with all padding, but launched kernel by kernel
+            runner.mixed_graphs.graphs = {None: None}
         assert said(engine, prompts, params) == plain, more
+        assert {"_replay", "_replay_mixed"} <= set(ways) and ("_compute" in ways or most_prefills > 1), more
 
 
 @needs_gpu
