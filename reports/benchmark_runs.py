@@ -88,7 +88,17 @@ def series_of(sessions: list[Session]) -> list[Series]:
                     series.runs.append((session, {}))
                 measured = _measurement(each, params.get(size_name))
                 series.runs[-1][1][measured.size] = measured
+    _tell_apart(found)
     return sorted(found.values(), key=lambda each: len(each.newest) < 2)
+
+
+def _tell_apart(found: dict[tuple, Series]) -> None:
+    """Tests of one name, in several files, are told apart by the files'."""
+    for (place, *_), series in found.items():
+        files = {other.partition("::")[0] for (other, *_), each in found.items() if each.title == series.title}
+        if len(files) > 1:
+            file = Path(place.partition("::")[0]).stem.removeprefix("bench_").replace("_", " ")
+            series.variant = " · ".join(filter(None, [file, series.variant]))
 
 
 def machine_facts(machine: dict) -> dict[str, str]:

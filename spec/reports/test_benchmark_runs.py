@@ -42,6 +42,12 @@ def test_a_gpu_is_a_kind_of_machine_of_its_own(tmp_path):
     assert [(each.kind[2], len(each.runs)) for each in series] == [("NVIDIA H200", 1), ("", 1)]
 
 
+def test_tests_of_one_name_are_told_apart_by_their_files(tmp_path):
+    two = [each | {"fullname": each["fullname"].replace("bench_x", "bench_two_gpus")} for each in ATTENTION]
+    series = benchmark_runs.series_of([session(tmp_path, found=[*ATTENTION, *two, START])])
+    assert [(each.title, each.variant) for each in series] == [("Attention", "x · bf16"), ("Attention", "two gpus · bf16"), ("Time to the first token", "")]
+
+
 def test_sizes_need_no_number(tmp_path):
     shapes = [one("test_attention", None, {"ratio": 1.5}, shape=shape, dtype="bf16") for shape in ("64 × 4,096", "8 × 32,768")]
     series, = benchmark_runs.series_of([session(tmp_path, found=shapes)])
