@@ -12,6 +12,8 @@ FP8 = "fp8"     # of the KV cache alone; the model itself computes in `dtype`
 
 def choose(device: str, dtype: str, kernels: bool | None, kv_cache_dtype: str) -> ModuleType:
     """`kernels`: None is on a GPU. Raises `InvalidConfigError` for what nobody can compute."""
+    if device not in ("cpu", "cuda", "cuda:0"):
+        raise InvalidConfigError(f"device={device!r}: choose 'cpu' or 'cuda', which is the first GPU; CUDA_VISIBLE_DEVICES says which one that is")
     on_gpu = device.startswith("cuda")
     if on_gpu and not torch.cuda.is_available():
         raise InvalidConfigError(f"device={device!r}: torch {torch.__version__} can use no GPU here; leave device out to compute on the CPU")

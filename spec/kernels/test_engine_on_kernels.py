@@ -101,6 +101,14 @@ def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
         impl.LLM(FOLDER, device="cuda")
 
 
+@pytest.mark.parametrize("device", ["cuda:1", "gpu", "mps"])
+def test_a_device_that_the_kernels_do_not_know_is_refused(monkeypatch, device):
+    """They are launched on the first GPU, wherever their numbers are."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.raises(InvalidConfigError, match=f"device='{device}': choose 'cpu' or 'cuda'.*CUDA_VISIBLE_DEVICES"):
+        impl.LLM(FOLDER, device=device)
+
+
 def test_triton_imported_too_early_is_told_at_the_door():
     """And only there: transformers imports a package named kernels, if there is one, and must find no trouble."""
     code = ("import triton, kernels, impl\n"
