@@ -79,7 +79,7 @@ bench-page: ## the benchmarks as a page
 test-gpu: test-kernels test-engines ## on a GPU: both of the following
 
 test-kernels: $(ENV) ## on a GPU: the kernels, and our engine on them
-	@$(PYTEST) spec/kernels --reference=$(REFERENCE) -n auto --maxprocesses=14 $(ARGS)
+	@$(PYTEST) spec/kernels spec/gpu --reference=$(REFERENCE) -n auto --maxprocesses=14 $(ARGS)
 
 test-engines: $(ENV) ## on a GPU: the claims about whole engines, live
 	@$(PYTEST) spec/engine spec/sampling --reference=$(REFERENCE) -n auto --maxprocesses=6 $(ARGS)
@@ -99,7 +99,7 @@ bench-gate: $(ENV) ## fail where the newest benchmark of a GPU is below its bar,
 	@$(PY) -m spec.benchmarks.gate $(ARGS)
 
 test-two-gpus: $(ENV) ## on two GPUs: tensor parallelism
-	@$(PYTEST) spec/kernels/test_two_gpus.py $(ARGS)
+	@$(PYTEST) spec/gpu/test_two_gpus.py $(ARGS)
 
 soak: $(ENV) ## random requests, aborts and bad inputs, and nothing may be lost or grow: SECONDS=3600 ARGS='--seed 7'
 	@$(PY) -m reference.experiments.soak --seconds $(SECONDS) $(ARGS)

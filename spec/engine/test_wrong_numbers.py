@@ -25,7 +25,7 @@ def test_logits_that_are_no_numbers_end_their_request_and_no_other(wrong):
 
     sampler.__class__ = Breaking
     try:
-        told_more = {} if DEVICE == "cpu" else {"logprobs": 1}      # or a GPU draws without this sampler's call: spec/kernels/test_gpu_model_runner.py
+        told_more = {} if DEVICE == "cpu" else {"logprobs": 1}      # or a GPU draws without this sampler's call: spec/gpu/test_gpu_model_runner.py
         for params in (replace(GREEDY, **told_more), SamplingParams(seed=1, max_tokens=12, **told_more), SamplingParams(temperature=0.5, max_tokens=12, logprobs=2)):
             llm.engine.add_request("broken", "one", params)
             assert told(llm.generate(["one", "two", "three"], SamplingParams(temperature=1.0, seed=2, max_tokens=8))) == expected

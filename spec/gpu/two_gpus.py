@@ -1,4 +1,4 @@
-"""`python -m spec.kernels.two_gpus SCENARIO MODEL DTYPE LIMIT`: an engine of two ranks, each on a GPU of its own, and what becomes of it, as a line of JSON.
+"""`python -m spec.gpu.two_gpus SCENARIO MODEL DTYPE LIMIT`: an engine of two ranks, each on a GPU of its own, and what becomes of it, as a line of JSON.
 
 `test_two_gpus.py` asks for each scenario in a process of its own, so that one that hangs takes nothing with it. All that is seen is
 printed as it comes. Without two GPUs this is a rehearsal: gloo, and Triton's interpreter, no CUDA graphs.

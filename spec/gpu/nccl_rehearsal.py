@@ -1,4 +1,4 @@
-"""`python -m spec.kernels.nccl_rehearsal SCENARIO MODEL DTYPE LIMIT`: those of `two_gpus.py` without GPUs, with all that is ours around NCCL.
+"""`python -m spec.gpu.nccl_rehearsal SCENARIO MODEL DTYPE LIMIT`: those of `two_gpus.py` without GPUs, with all that is ours around NCCL.
 
 NCCL itself is stood in for: gloo adds up, and like a kernel on a GPU, a collective whose other rank is gone ends when it is aborted, without an error.
 """
@@ -19,7 +19,7 @@ import torch
 from torch.distributed import FileStore, ProcessGroupGloo
 
 from impl import nccl, tensor_parallel, triton_ops
-from spec.kernels import two_gpus
+from spec.gpu import two_gpus
 
 
 class StandIn:

@@ -25,7 +25,7 @@ needs_two_gpus = pytest.mark.skipif(not TWO_GPUS, reason="needs two NVIDIA GPUs:
 def played(scenario: str, model: str, dtype: str = "float32", ends: int = 0) -> dict:
     """What a scenario of `two_gpus.py` ends with. It must end by itself, rank 1 as well, with the exit code `ends`."""
     module, environment = ("two_gpus", {"NCCL_DEBUG": "WARN"}) if TWO_GPUS else ("nccl_rehearsal", {"CUDA_VISIBLE_DEVICES": "", "TRITON_INTERPRET": "1"})
-    process = subprocess.Popen([sys.executable, "-m", f"spec.kernels.{module}", scenario, model, dtype, str(LIMIT)], cwd=ROOT, text=True,
+    process = subprocess.Popen([sys.executable, "-m", f"spec.gpu.{module}", scenario, model, dtype, str(LIMIT)], cwd=ROOT, text=True,
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True, env=os.environ | environment)
     try:
         said, late = process.communicate(timeout=LIMIT + 15)[0], False
