@@ -55,9 +55,17 @@ class StandIn:
         return 0
 
     def _until_done(self, work) -> int:
-        while not self.aborted and not (work.is_completed() and work.exception() is None):
+        while not self.aborted and not (work.is_completed() and _succeeded(work)):
             time.sleep(0.0005)
         return 0
+
+
+def _succeeded(work) -> bool:
+    try:
+        work.wait()     # `Work.exception` says it as well, but torch 2.11 cannot hand that to Python
+    except RuntimeError:
+        return False
+    return True
 
 
 def _numbers(address: int, count: int) -> torch.Tensor:

@@ -20,7 +20,9 @@ def factors(outputs: int, size: int, dtype: torch.dtype, seed: int = 0) -> tuple
 
 
 def check(x: torch.Tensor, weight: torch.Tensor, **how) -> None:
-    assert_as_exact_as_torch(gemv(x, weight, **how), torch.nn.functional.linear(x, weight), x.double() @ weight.double().T)
+    products = x.double() * weight.double()
+    sums = products.cumsum(dim=1)       # in one order of the many that a sum can be taken in
+    assert_as_exact_as_torch(gemv(x, weight, **how), torch.nn.functional.linear(x, weight), sums[None, :, -1], on_the_way=sums.abs().max().item())
 
 
 @each_dtype
@@ -28,6 +30,10 @@ def check(x: torch.Tensor, weight: torch.Tensor, **how) -> None:
 @given(outputs=st.sampled_from([1, 3, 4, 5, 17]), size=st.sampled_from([1, 16, 31, 64, 100]), at_a_time=st.sampled_from([1, 4, 16]), seed=st.integers(0, 2**31))
 def test_as_exact_as_torch(dtype, outputs, size, at_a_time, seed):
     check(*factors(outputs, size, dtype, seed), outputs=at_a_time)
+
+
+def test_terms_that_cancel_may_cost_what_their_sums_on_the_way_do():
+    check(*factors(1, 31, torch.float32, seed=479013024), outputs=16)     # -0.38, after sums of up to 4.9; torch hits it, by chance
 
 
 @each_dtype

@@ -20,8 +20,8 @@ def test_the_steps_and_the_kernels_are_captured_together(tmp_path):
     lanes = {event["name"] for event in events if event.get("cat") == "step"}
     marks = {event["name"]: event["ts"] for event in events if event.get("cat") == "user_annotation" and event["name"].startswith("step ")}
     assert lanes == set(marks) == {f"step {number}" for number in range(len(steps))} and marks["step 0"] == 0
-    products = [event["ts"] for event in events if event["name"] == "aten::mm"]
-    assert sum(ts >= marks["step 1"] for ts in products) > len(steps), "the kernels lie within the steps"
+    computed = [event["ts"] for event in events if event["name"] == "aten::mm" or event.get("cat") == "kernel"]    # a CUDA graph shows its kernels, no operators
+    assert sum(ts >= marks["step 1"] for ts in computed) > len(steps), "the kernels lie within the steps"
 
 
 def test_vllms_own_profiler_sees_its_steps_on_the_same_clock(tmp_path):
@@ -35,7 +35,8 @@ def test_vllms_own_profiler_sees_its_steps_on_the_same_clock(tmp_path):
     marks = {event["name"]: (event["ts"], event["ts"] + event["dur"]) for event in events
              if event.get("cat") == "user_annotation" and event["name"].startswith("step ")}
     assert set(marks) == {f"step {number}" for number in range(len(steps))} and len(steps) == len(run.steps) > 30
-    own = [event["ts"] for event in events if event["name"].startswith("execute_context_")]     # what vLLM calls a step in its own profile
+    own = [event["ts"] for event in events      # what vLLM calls a step in its own profile; a GPU's lane says it a second time
+           if event["name"].startswith("execute_context_") and event.get("cat") == "user_annotation"]
     assert [sum(begin <= ts <= end for ts in own) for begin, end in marks.values()] == [1] * len(steps)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["profile.json.gz", "timeline.jsonl"]
 
