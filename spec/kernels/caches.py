@@ -136,7 +136,14 @@ def dense_attention(queries: torch.Tensor, keys: torch.Tensor, values: torch.Ten
     return torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=seen, scale=scale, enable_gqa=True).transpose(0, 1)
 
 
-def assert_each_as_exact_as_torch(groups, found: torch.Tensor, torchs: torch.Tensor, exact: torch.Tensor, exponent: float = 0.0) -> None:
+def largest_score(queries: torch.Tensor, requests: Paged, scale: float | None = None) -> float:
+    """No score is larger, and no sum on the way to one: the longest query times the longest key. Rows of NaN are padding."""
+    longest_query, longest_key = (max((each.double().norm(dim=-1).nan_to_num().max().item() for each in rows if each.numel()), default=0.0)
+                                  for rows in ([queries], requests.keys))
+    return longest_query * longest_key * (queries.shape[-1] ** -0.5 if scale is None else scale)
+
+
+def assert_each_as_exact_as_torch(groups, found: torch.Tensor, torchs: torch.Tensor, exact: torch.Tensor, exponent: float) -> None:
     """The rule, with each group of rows made as large as the others (by a power of two, which rounds nothing): a request
     with many tokens has small results, whose errors another's must not hide.
     """

@@ -25,8 +25,8 @@ def assert_as_exact_as_torch(ours: torch.Tensor, torchs: torch.Tensor, exact: to
     """`ours`: the kernel's result; `torchs`: the twin's, same precision; `exact`: the twin's on the same inputs in float64.
 
     Where torch happens to hit a small case exactly, that must not be asked of a kernel: what rounding the exact result costs is
-    granted twice as well, and a few roundings of float32, in which kernels compute, of the largest number. `exponent`: the largest number that
-    went through an exponential; one rounding of it changes the result by its share. `on_the_way`: the largest number that a sum comes to
+    granted twice as well, and a few roundings of float32, in which kernels compute, of the largest number. `exponent`: no number on the
+    way to an exponential is larger; one rounding of it changes the result by its share. `on_the_way`: the largest number that a sum comes to
     before it ends, where all the results may be small because their terms cancel.
     Where the exact result is infinite, or becomes so when it is rounded, ours must be the same.
     """

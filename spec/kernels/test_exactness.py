@@ -31,6 +31,34 @@ def test_rounding_is_granted_where_torch_is_lucky(dtype):
         assert_as_exact_as_torch(nearest + max(4 * step, 16 * 2.0 ** -23), nearest, third)
 
 
+def test_sums_that_cancel_and_exponents_cost_what_they_were_on_the_way():
+    """A few roundings of 1000, where 1 is left of it; a rounding of 1000 that was an exponent: 1000 roundings of what comes out."""
+    exact, torchs, ours = exactly(1), torch.tensor([1.0]), torch.tensor([1.0 + 900 * 2.0 ** -24])
+    for granted in ({"on_the_way": 1000.0}, {"exponent": 1000.0}):
+        assert_as_exact_as_torch(ours, torchs, exact, **granted)
+        with pytest.raises(AssertionError, match="error"):
+            assert_as_exact_as_torch(ours, torchs, exact, **{name: most / 100 for name, most in granted.items()})
+
+
+def test_products_of_ten_bits_are_not_granted_with_long_scores():
+    """TF32, which Triton takes unless told otherwise, on queries and keys as attention's tests have them; float32's own sums are, one by one as well."""
+    chance = torch.Generator().manual_seed(0)
+    queries, keys, values = (torch.randn(rows, 128, generator=chance) for rows in (8, 385, 385))
+    longest = 0.1 * queries.norm(dim=1).max().item() * keys.norm(dim=1).max().item()
+
+    def attended(scores):
+        return (0.1 * scores).softmax(1) @ values.to(scores.dtype)
+
+    one_by_one = torch.zeros(8, 385)
+    for query, key in zip(queries.T, keys.T):
+        one_by_one += query[:, None] * key
+    exact, torchs = attended(queries.double() @ keys.double().T), attended(queries @ keys.T)
+    assert_as_exact_as_torch(attended(one_by_one), torchs, exact, exponent=longest)
+    rough = [(each.view(torch.int32) & -(1 << 13)).view(torch.float32) for each in (queries, keys)]
+    with pytest.raises(AssertionError, match="error"):
+        assert_as_exact_as_torch(attended(rough[0] @ rough[1].T), torchs, exact, exponent=longest)
+
+
 @pytest.mark.parametrize("ours", [[NAN, 1.0], [1.0, NAN]])
 def test_nan_is_never_right(ours):
     with pytest.raises(AssertionError, match="1 of 2 numbers are NaN"):

@@ -9,8 +9,8 @@ from hypothesis import strategies as st  # noqa: E402
 from kernels.cache_write import write_cache  # noqa: E402
 from kernels.decode_attention import decode_attention, decode_attention_twin, make_plan  # noqa: E402
 from kernels.prefill_attention import prefill_attention, prefill_attention_twin  # noqa: E402
-from spec.kernels.caches import (GEOMETRIES, LAYOUTS, assert_each_as_exact_as_torch, dense_attention, empty_cache, examples, lengths, paged,  # noqa: E402
-                                 qkv_queries, untouched)
+from spec.kernels.caches import (GEOMETRIES, LAYOUTS, assert_each_as_exact_as_torch, dense_attention, empty_cache, examples,  # noqa: E402
+                                 largest_score, lengths, paged, qkv_queries, untouched)
 from spec.kernels.exactness import DEVICE, each_dtype, poisoned  # noqa: E402
 
 FP8 = torch.float8_e4m3fn
@@ -36,7 +36,8 @@ def test_decode_is_as_exact_as_torch(dtype, data):
     with untouched(queries, *requests.arguments, *factors.values()):
         decode_attention(queries, *requests.arguments, make_plan(requests.seq_lens, 2, 1), out=out, **factors)
     torchs, exact = (decode_attention_twin(queries.to(each), *requests.arguments, **factors) for each in (dtype, torch.float64))
-    assert_each_as_exact_as_torch([slice(row, row + 1) for row in range(len(out))], out, torchs, exact)
+    assert_each_as_exact_as_torch([slice(row, row + 1) for row in range(len(out))], out, torchs, exact,
+                                  largest_score(queries, requests) * factors["k_scale"].item())
 
 
 @each_dtype
@@ -53,7 +54,8 @@ def test_prefill_is_as_exact_as_torch(dtype, data):
         prefill_attention(queries, *requests.arguments, starts(new), out=out, **factors)
     torchs, exact = (prefill_attention_twin(queries.to(each), *requests.arguments, starts(new), **factors) for each in (dtype, torch.float64))
     edges = starts(new).tolist()
-    assert_each_as_exact_as_torch([slice(*edge) for edge in zip(edges, edges[1:]) if edge[0] < edge[1]], out, torchs, exact)
+    assert_each_as_exact_as_torch([slice(*edge) for edge in zip(edges, edges[1:]) if edge[0] < edge[1]], out, torchs, exact,
+                                  largest_score(queries, requests) * factors["k_scale"].item())
 
 
 @each_dtype

@@ -10,7 +10,7 @@ from kernels.decode_attention import decode_attention, decode_attention_twin, ma
 from kernels.prefill_attention import prefill_attention, prefill_attention_twin  # noqa: E402
 from reference import vllm_kernels  # noqa: E402
 from spec.kernels.caches import (BORDERS, GEOMETRIES, HOPELESS, LAYOUTS, assert_each_as_exact_as_torch, dense_attention, examples,  # noqa: E402
-                                 far_end, lengths, memory, paged, qkv_queries, untouched, write)
+                                 far_end, largest_score, lengths, memory, paged, qkv_queries, untouched, write)
 from spec.kernels.exactness import DEVICE, assert_as_exact_as_torch, captured, each_dtype, needs_gpu, poisoned, unsynchronised  # noqa: E402
 
 
@@ -42,11 +42,12 @@ def rows_of(query_start):
     return [slice(*edge) for edge in zip(edges, edges[1:])]
 
 
-def check(found, queries, requests, query_start, **more):
+def check(found, queries, requests, query_start, scale=None):
     """Against the twin. Rows of padding are somebody else's affair."""
-    torchs = prefill_attention_twin(queries, *requests.arguments, query_start, **more)
-    exact = prefill_attention_twin(queries.double(), *requests.arguments, query_start, **more)
-    assert_each_as_exact_as_torch([rows for rows in rows_of(query_start) if rows.start < rows.stop], found, torchs, exact)
+    torchs = prefill_attention_twin(queries, *requests.arguments, query_start, scale=scale)
+    exact = prefill_attention_twin(queries.double(), *requests.arguments, query_start, scale=scale)
+    each_request = [rows for rows in rows_of(query_start) if rows.start < rows.stop]
+    assert_each_as_exact_as_torch(each_request, found, torchs, exact, largest_score(queries, requests, scale))
 
 
 # What it computes.
