@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import platform
+import subprocess
 import sys
 import traceback
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from importlib import metadata
 from pathlib import Path
 from time import perf_counter
 
+from kernels import has_gpu
 from reference.vllm_scheduler import installed_version
 
 FORMAT = 1
@@ -117,7 +119,21 @@ def aligned(rows: list[list]) -> str:
 
 
 def machine() -> dict:
-    return {"platform": platform.system(), "architecture": platform.machine(), "cpus": os.cpu_count(), "python": platform.python_version()}
+    found = {"platform": platform.system(), "architecture": platform.machine(), "cpus": os.cpu_count(), "python": platform.python_version()}
+    return found | ({"gpu": gpu()} if has_gpu() else {})
+
+
+def gpu() -> str:
+    """The name of the first. The driver's tool is asked: in a process that has asked CUDA, vLLM could not start its own."""
+    return first_line("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
+
+
+def first_line(*command: str) -> str:
+    """Of what a command prints; "unknown" where it fails."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.strip().split("\n")[0]
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
 
 
 def versions() -> dict:

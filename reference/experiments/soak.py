@@ -41,7 +41,7 @@ def tell(record: Record, log: Log) -> bool:
     record.table("The verdict", ["sentence", "verdict"], verdicts)
     record.table("What was done", ["what", "how often"], [["steps", last.get("steps", 0)], ["rounds, each drained to the end", len(drained)],
                                                         *([name, last[name]] for name in COUNTED if name in last)])
-    record.table("Growth: medians over two halves, after a quarter of warm-up", ["what", "first half", "second half", "may be more by", "verdict"], rows)
+    record.table("Growth: two halves, after a quarter of warm-up, by their medians", ["what", "first half", "second half", "may be more by", "verdict"], rows)
     if wrong:
         record.table("What is wrong", ["step", "what"], [[each["step"], each["what"]] for each in wrong])
     for title, (unit, names) in PLOTS.items():
@@ -52,6 +52,8 @@ def tell(record: Record, log: Log) -> bool:
     if drained:
         record.plot("Python's memory whenever the engine was empty", "seconds", "pieces", [each["seconds"] for each in drained],
                     [{"label": "pieces of memory", "engine": "impl", "values": [each["objects"] for each in drained]}])
+        record.plot("Time of a step of a request alone, round by round", "seconds", "ms", [each["seconds"] for each in drained],
+                    [{"label": "step alone p50 ms", "engine": "impl", "values": [each["step alone p50 ms"] for each in drained]}])
     return not any("FAILS" in verdict for _, verdict in verdicts)
 
 

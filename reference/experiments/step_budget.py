@@ -17,7 +17,7 @@ from time import perf_counter
 
 from reference.checkpoint.random_model import write_random_model
 from reference.experiments.memory import Shape
-from reference.experiments.record import Record, arguments
+from reference.experiments.record import Record, arguments, first_line, gpu
 from reference.experiments.step_engines import BUILD, DEVICE_NAME
 from reference.experiments.step_events import ALL_KINDS, must_move
 from reference.vllm_scheduler import QUIET, installed_version
@@ -155,9 +155,9 @@ def limit(shape: Shape, found: dict, speed: float | None) -> list:
 
 def facts(told: dict[str, dict], speed: float | None) -> list[list]:
     """What a time depends on, and may be asked for later."""
-    rows = [["device", _gpu() or "CPU"], ["driver", _line("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")],
+    rows = [["device", gpu() if DEVICE_NAME == "cuda" else "CPU"], ["driver", first_line("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader")],
             ["vllm", installed_version()], *([name, _version(name)] for name in ("torch", "triton")),
-            ["commit", _line("git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")],
+            ["commit", first_line("git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")],
             ["copy on the device, read and written, TB/s", speed and speed / 1e12]]
     for engine, each in told.items():
         rows.append([f"{engine}: ready after s", each.get("built")])
@@ -168,11 +168,7 @@ def facts(told: dict[str, dict], speed: float | None) -> list[list]:
 
 def _device() -> str:
     """The GPU's name as part of a file's: each kind has a record of its own."""
-    return re.sub(r"[^a-z0-9]+", "-", _gpu().lower()).strip("-") if DEVICE_NAME == "cuda" else "cpu"
-
-
-def _gpu() -> str:
-    return _line("nvidia-smi", "--query-gpu=name", "--format=csv,noheader") if DEVICE_NAME == "cuda" else ""
+    return re.sub(r"[^a-z0-9]+", "-", gpu().lower()).strip("-") if DEVICE_NAME == "cuda" else "cpu"
 
 
 def _version(package: str) -> str | None:
@@ -180,13 +176,6 @@ def _version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
-
-
-def _line(*command: str) -> str:
-    try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.strip().split("\n")[0]
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
 
 
 if __name__ == "__main__":

@@ -121,5 +121,7 @@ def test_what_is_called_growing():
     """The first quarter is warm-up; and what is up and down does not grow."""
     assert growth("x", [0, 50, 100, 100, 101, 99, 100, 100], (0.0, 2.0)) == ["x", 100, 100, 2.0, HOLDS]
     assert growth("x", [100, 100, 100, 100, 102, 104, 106, 108], (0.0, 2.0)) == ["x", 100, 106, 2.0, GROWS]
+    assert growth("x", [90, 90, 100, 300, 300, 300, 300, 110], (0.25, 0.1), min) == ["x", 100, 110, 25, HOLDS], "a busy machine"
+    assert growth("x", [90, 90, 100, 300, 100, 130, 300, 300], (0.25, 0.1), min)[-1] == GROWS
     assert growth("x", [100] * 5 + [150] * 3, (0.5, 2.0))[-1] == HOLDS, "half as much again is allowed"
     assert growth("x", [100, 200, 300], (0.0, 2.0))[-1] == "too few to say" and growth("x", [None] * 9, (0.0, 2.0))[1] is None
