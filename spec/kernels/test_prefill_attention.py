@@ -242,15 +242,17 @@ def test_at_once_in_chunks_or_one_at_a_time(dtype, length, cuts, block_size, see
     decoded = decode_attention(queries[rows], *requests.arguments[:2], requests.block_tables.expand(len(seq_lens), -1), seq_lens, make_plan(seq_lens, 1, 1))
     torchs, exact = (decode_attention_twin(queries[rows].to(each), *requests.arguments[:2], requests.block_tables.expand(len(seq_lens), -1), seq_lens)
                      for each in (dtype, torch.float64))
-    assert_as_exact_as_torch(decoded, torchs, exact)
-    assert_as_exact_as_torch(at_once[rows], torchs, exact)
+    longest = largest_score(queries, requests)
+    assert_as_exact_as_torch(decoded, torchs, exact, longest)
+    assert_as_exact_as_torch(at_once[rows], torchs, exact, longest)
 
 
 @each_dtype
 def test_one_token_each_is_decode(dtype):
     queries, requests, query_start = case([70, 1, 64, 30], [1] * 4, dtype=dtype)
     exact = decode_attention_twin(queries.double(), *requests.arguments)
-    assert_as_exact_as_torch(prefill_attention(queries, *requests.arguments, query_start), decode_attention_twin(queries, *requests.arguments), exact)
+    found, torchs = prefill_attention(queries, *requests.arguments, query_start), decode_attention_twin(queries, *requests.arguments)
+    assert_as_exact_as_torch(found, torchs, exact, largest_score(queries, requests))
 
 
 # Refusals.
