@@ -5,6 +5,7 @@ import sys
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
+from time import perf_counter
 
 import torch
 
@@ -71,6 +72,13 @@ def memory(engine) -> dict[str, float | None]:
     on_gpu = device.type == "cuda"
     return {"process MB": _resident() / 1e6,
             "device MB": torch.cuda.memory_allocated(device) / 1e6 if on_gpu else None, "device reserved MB": torch.cuda.memory_reserved(device) / 1e6 if on_gpu else None}
+
+
+def yardstick() -> float:
+    """Milliseconds of a piece of Python that is always the same: how fast the machine is just now."""
+    began = perf_counter()
+    sum(number % 7 for number in range(20_000))
+    return round(1e3 * (perf_counter() - began), 3)
 
 
 def objects() -> int:

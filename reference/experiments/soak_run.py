@@ -9,7 +9,7 @@ from collections.abc import Callable
 from time import perf_counter, process_time
 
 from impl.sampling_params import SamplingParams
-from reference.experiments.soak_gauges import compiled_kernels, containers, left_behind, objects, sizes_now, wrong_blocks
+from reference.experiments.soak_gauges import compiled_kernels, containers, left_behind, objects, sizes_now, wrong_blocks, yardstick
 from reference.experiments.soak_ledger import Ledger
 from reference.experiments.soak_log import Log
 from reference.experiments.soak_traffic import Asked, Traffic
@@ -85,6 +85,7 @@ class Soak:
         self._ask(self.traffic.sentinels[number])
         begin = len(self.of_round)
         self._until_nobody_is_left()
+        speed = {"sentinel": number, "yardstick ms": yardstick()}
         free = self.engine.scheduler.block_manager.pool.num_free_blocks
         if free != self.config.num_blocks - 1:
             self.wrong(f"drained, and {self.config.num_blocks - 1 - free} of {self.config.num_blocks - 1} blocks are not free")
@@ -97,7 +98,7 @@ class Soak:
         pace["cpu ms a step"] = round(1e3 * (process_time() - self.cpu) / len(self.of_round), 3)
         self.of_round.clear()
         self.ledger.of_round.clear()
-        told = self._where("drained") | self.ledger.counts | sizes_now(self.engine) | pace
+        told = self._where("drained") | self.ledger.counts | sizes_now(self.engine) | pace | speed
         self.log.write("drained", **told, **{"compiled kernels": compiled_kernels()}, objects=objects())
         self.cpu = process_time()
 
