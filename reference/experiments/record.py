@@ -12,7 +12,6 @@ import argparse
 import json
 import os
 import platform
-import subprocess
 import sys
 import traceback
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from pathlib import Path
 from time import perf_counter
 
 from kernels import has_gpu
+from reference.doctor import first_line
 from reference.vllm_scheduler import installed_version
 
 FORMAT = 1
@@ -125,15 +125,7 @@ def machine() -> dict:
 
 def gpu() -> str:
     """The name of the first. The driver's tool is asked: in a process that has asked CUDA, vLLM could not start its own."""
-    return first_line("nvidia-smi", "--query-gpu=name", "--format=csv,noheader")
-
-
-def first_line(*command: str) -> str:
-    """Of what a command prints; "unknown" where it fails."""
-    try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.strip().split("\n")[0]
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
+    return first_line("nvidia-smi", "--query-gpu=name", "--format=csv,noheader") or "unknown"
 
 
 def versions() -> dict:

@@ -16,8 +16,9 @@ from pathlib import Path
 from time import perf_counter
 
 from reference.checkpoint.random_model import write_random_model
+from reference.doctor import first_line
 from reference.experiments.memory import Shape
-from reference.experiments.record import Record, arguments, first_line, gpu
+from reference.experiments.record import Record, arguments, gpu
 from reference.experiments.step_engines import BUILD, DEVICE_NAME
 from reference.experiments.step_events import ALL_KINDS, must_move
 from reference.vllm_scheduler import QUIET, installed_version

@@ -5,6 +5,7 @@ import pytest
 
 import kernels
 from reference import doctor, vllm_scheduler
+from reference.experiments import record
 
 
 @pytest.fixture
@@ -48,3 +49,10 @@ def test_the_doctor_says_so(installs, gpu, said):
     installs(gpu, vllm="0.32.0")
     [remedy] = [remedy for what, state, remedy in doctor.examine()[0] if what == "vllm"]
     assert ("`LAB=cpu make setup`" in remedy) == said
+
+
+@pytest.mark.parametrize("gpu", ["NVIDIA H200", None])
+def test_a_record_of_an_experiment_names_the_gpu(monkeypatch, gpu):
+    monkeypatch.setattr(record, "has_gpu", lambda: bool(gpu))
+    monkeypatch.setattr(record, "first_line", lambda *command: gpu)
+    assert record.machine().get("gpu") == gpu
