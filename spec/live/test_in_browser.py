@@ -243,6 +243,7 @@ def test_both_engines_in_step_on_one_prompt(server, opened):
     expect(opened.get_by_role("heading", name="impl and vLLM, in step, on qwen3")).to_be_visible(timeout=60_000)
     ask(opened, "Elizabeth was", tokens=20)
     expect(opened.locator("#requests li")).to_contain_text("finished: as long as asked · 20 said")
+    expect(opened.locator("#requests li ins")).to_have_count(1)      # two, until the other has said its last as well
     expect(opened.locator("#requests li ins")).to_have_text(said(server, "1"))
     expect(opened.locator(".timeline canvas")).to_have_count(2)
     expect(opened.locator(".timeline .place")).to_contain_text("no difference")
