@@ -4,7 +4,7 @@ A wrong answer fails; a slow one does not, its row says so.
 """
 from spec.benchmarks.engine_pair import Pair
 from spec.benchmarks.engine_row import PER_SECOND, Row
-from spec.benchmarks.engine_scale import Scale
+from spec.benchmarks.engine_scale import EngineScale
 from spec.benchmarks.gpu_time import TooFast
 from spec.benchmarks.kernel_race import WrongResult
 
@@ -30,14 +30,14 @@ class Limit:
         return share
 
 
-def throughput(scale: Scale, pair: Pair, benchmark, limit: Limit) -> Row:
+def throughput(scale: EngineScale, pair: Pair, benchmark, limit: Limit) -> Row:
     """All requests of the standard benchmark at once, sampled."""
     prompts, outputs = scale.standard()
     rounds = pair.take_turns(benchmark, scale.rounds, lambda engine, number: engine.generate(scale.like(prompts, number), outputs, temperature=0.6))
     return _rate(f"output tokens a second, {len(prompts)} requests", pair, rounds, limit, list(map(len, prompts)), outputs, {"vLLM": 1.2, "of ceiling": 0.7})
 
 
-def alone(scale: Scale, pair: Pair, benchmark, limit: Limit) -> Row:
+def alone(scale: EngineScale, pair: Pair, benchmark, limit: Limit) -> Row:
     """One request and no other, greedily."""
     length, output = scale.alone
     rounds = pair.take_turns(benchmark, scale.rounds, lambda engine, number: engine.generate(scale.like([[0] * length], 20 + number), output))
@@ -55,7 +55,7 @@ def _rate(what: str, pair: Pair, rounds: dict[str, list[dict]], limit: Limit, pr
     return row
 
 
-def first_token(scale: Scale, pair: Pair, benchmark) -> Row:
+def first_token(scale: EngineScale, pair: Pair, benchmark) -> Row:
     """A prompt that nobody has seen, of which one token is wanted; warm."""
     rounds = pair.take_turns(benchmark, scale.first_token_rounds, lambda engine, number: engine.generate(scale.like([[0] * scale.first_token], 100 + number), 1))
     return Row(f"time to the first token, a prompt of {scale.first_token:,}", "ms",

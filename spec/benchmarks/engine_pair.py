@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from reference.engine_process import EngineProcess, EngineProcessError
 from reference.vllm_scheduler import installed_version
-from spec.benchmarks.engine_scale import Scale
+from spec.benchmarks.engine_scale import EngineScale
 from spec.benchmarks.kernel_race import STOPWATCH
 
 WANTED = "vLLM is not installed, so ours is measured alone: install the build of vLLM for GPUs"
@@ -47,7 +47,7 @@ class Pair:
 
 
 @contextmanager
-def opened(scale: Scale, model: str, door: str, say: Callable[[str], None]) -> Iterator[Pair]:
+def opened(scale: EngineScale, model: str, door: str, say: Callable[[str], None]) -> Iterator[Pair]:
     """Both engines, ready and stopped. Where vLLM is not installed or does not start, ours is alone, and that is said."""
     with ExitStack() as stack:
         vllm, absent = None, WANTED

@@ -1,9 +1,10 @@
 """How much the engines' contest on a GPU does: the standard benchmark, and a rehearsal of it for the CPU."""
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from reference.checkpoint.random_model import QWEN3_600M
 from spec.bench.agreement import NOISE
+from spec.benchmarks.scale import Scale
 
 KV_CACHE_BYTES = 24 << 30   # of each engine: what the standard benchmark holds at its fullest is 20 GB; both fit into 80 GB
 ON_GPU = {"dtype": "bfloat16", "max_model_len": 4096, "kv_cache_memory_bytes": KV_CACHE_BYTES}
@@ -12,26 +13,12 @@ OURS = {"async_scheduling": True, "max_num_seqs": 256}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scale:
-    """Lengths are in tokens, and first to last.
-
-    shape: of the model, as in `write_random_model`; None: the tiny one.
-    arguments: by engine, those of `LLM` and `AsyncLLM`. "float32" is ours again, for the tokens to be judged by.
-    most_apart: by how much float32's logprob of a token may lie below its best one, for a near-tie. (Of 2,800 positions of the standard model,
-        torch in bfloat16 chose another token at 292, the worst of them 0.30 below; its logprobs were up to 0.33 off.)
+class EngineScale(Scale):
+    """`arguments`: by engine, those of `LLM` and `AsyncLLM`. `most_apart`: of 2,800 positions of the standard model, torch in bfloat16 chose another token
+    than float32 at 292, the worst of them 0.30 below; its logprobs were up to 0.33 off.
     """
 
-    shape: dict | None
-    arguments: dict[str, dict] = field(repr=False)
-    num_requests: int
     lengths: tuple[int, int]            # of prompts and of outputs
-    last_token_id: int                  # of prompts
-    rounds: int
-    alone: tuple[int, int]              # prompt and output
-    first_token: int                    # the prompt
-    first_token_rounds: int
-    checked: tuple[int, int]            # prompts, and output of each
-    most_apart: float
     rates: tuple[int, ...]              # arrivals a second
     load_seconds: float
     fewest_arrivals: int
@@ -47,9 +34,6 @@ class Scale:
         """Other prompts of the same lengths, so that no prefix is found in a cache; by number 0 the same. Each part of the contest has numbers of its own."""
         return [self.prompt(random.Random(f"{number}.{index}"), len(prompt)) for index, prompt in enumerate(prompts)] if number else prompts
 
-    def prompt(self, rng: random.Random, length: int) -> list[int]:
-        return [rng.randint(0, self.last_token_id) for _ in range(length)]
-
     def load(self, rate: int, count: int | None = None) -> list[dict]:
         """Requests as `LoadPlayer.play` takes them, whose arrivals are a Poisson process. One in ten leaves when it has read half."""
         rng, now, requests = random.Random(rate), 0.0, []
@@ -61,14 +45,14 @@ class Scale:
         return requests
 
 
-STANDARD = Scale(
+STANDARD = EngineScale(
     shape=QWEN3_600M, num_requests=256, lengths=(100, 1024), last_token_id=10_000, rounds=3, alone=(100, 512), first_token=1024, first_token_rounds=9,
     checked=(8, 64), most_apart=NOISE["bfloat16"], rates=(5, 15, 30, 60), load_seconds=5, fewest_arrivals=40, load_outputs=(100, 200),
     arguments={"vllm": ON_GPU | {"gpu_memory_utilization": 0.42},
                "impl": ON_GPU | OURS | {"device": "cuda", "max_num_batched_tokens": 16_384},
                "float32": {"dtype": "float32", "device": "cuda", "kernels": True, "enforce_eager": True, "max_model_len": 4096, "kv_cache_memory_bytes": 1 << 30}})
 
-REHEARSAL = Scale(
+REHEARSAL = EngineScale(
     shape=None, num_requests=12, lengths=(8, 24), last_token_id=1000, rounds=2, alone=(10, 16), first_token=64, first_token_rounds=3,
     checked=(3, 8), most_apart=2 * NOISE["float32"], rates=(20, 80), load_seconds=0.25, fewest_arrivals=10, load_outputs=(8, 16),
     arguments={"vllm": ON_CPU, "impl": ON_CPU | OURS | {"max_num_batched_tokens": 1024}, "float32": ON_CPU})

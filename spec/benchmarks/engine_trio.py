@@ -10,7 +10,7 @@ from time import perf_counter
 from reference.engine_process import EngineProcess, EngineProcessError
 from reference.vllm_scheduler import installed_version
 from spec.benchmarks.kernel_race import STOPWATCH
-from spec.benchmarks.two_gpus_scale import ONE, TWO, VLLM, Scale
+from spec.benchmarks.two_gpus_scale import ONE, TWO, VLLM, TwoGpusScale
 
 WANTED = "vLLM is not installed: install its build for GPUs"
 
@@ -25,7 +25,7 @@ class Trio:
     end: float
     started: dict[str, float] = field(default_factory=dict)     # seconds that `LLM()` took
 
-    def start(self, name: str, scale: Scale, model: str) -> None:
+    def start(self, name: str, scale: TwoGpusScale, model: str) -> None:
         self.say(f"{name} starts ...")
         try:
             self.engines[name] = EngineProcess("vllm" if name == VLLM else "impl", model, "LLM", scale.arguments[name], patience=scale.patience)
@@ -78,7 +78,7 @@ class Trio:
 
 
 @contextmanager
-def opened(scale: Scale, model: str, say: Callable[[str], None], end: float) -> Iterator[Trio]:
+def opened(scale: TwoGpusScale, model: str, say: Callable[[str], None], end: float) -> Iterator[Trio]:
     """All three, ready and stopped, one started after the other: vLLM looks at how much memory is free, and so is the first."""
     trio = Trio({}, {}, say, end)
     try:

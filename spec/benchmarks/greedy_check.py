@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from reference.engine_process import EngineProcess
 from spec.benchmarks.engine_pair import Pair
 from spec.benchmarks.engine_row import Row
-from spec.benchmarks.engine_scale import Scale
+from spec.benchmarks.engine_scale import EngineScale
 from spec.benchmarks.kernel_race import WrongResult
 
 
@@ -37,7 +37,7 @@ def judge(exact: EngineProcess, prompts: list[list[int]], outputs: list[list[int
     return Verdict(sum(map(len, outputs)), list(gaps.values()), max(gaps, key=gaps.get, default=""))
 
 
-def checked(scale: Scale, pair: Pair, benchmark, exact: EngineProcess) -> Row:
+def checked(scale: EngineScale, pair: Pair, benchmark, exact: EngineProcess) -> Row:
     """Greedy requests in the midst of sampled ones, and the one that is alone: how many of their tokens are near-ties.
 
     Raises `WrongResult` where ours wrote a token that is none. There shall be at most twice as many as vLLM's, as the kernels' rule has it.

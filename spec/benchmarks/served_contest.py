@@ -1,11 +1,11 @@
 """The engines under the load of a server: the same requests, arriving at the same times, and when their tokens came."""
 from spec.benchmarks.engine_pair import Pair
 from spec.benchmarks.engine_row import Row
-from spec.benchmarks.engine_scale import Scale
+from spec.benchmarks.engine_scale import EngineScale
 from spec.benchmarks.kernel_race import WrongResult
 
 
-def served(scale: Scale, pair: Pair, rate: int) -> dict[str, dict]:
+def served(scale: EngineScale, pair: Pair, rate: int) -> dict[str, dict]:
     """By engine, what `LoadPlayer.play` returns. Raises `WrongResult` where a request did not get what it asked for."""
     requests = scale.load(rate)
     told = {}

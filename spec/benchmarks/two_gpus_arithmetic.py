@@ -6,7 +6,7 @@ speed of its own GPUs, the benchmark puts the prediction beside what it measures
 from math import ceil
 
 from reference.checkpoint.random_model import QWEN3_8B
-from spec.benchmarks.two_gpus_scale import STANDARD, Scale
+from spec.benchmarks.two_gpus_scale import STANDARD, TwoGpusScale
 
 SMALL = 24e-6           # seconds a layer in a decode step, beside reading its weights: its ten kernels start and end
 STEP = 0.15e-3          # seconds a step: its inputs, the draw, and the gap to the next
@@ -52,21 +52,21 @@ class Prediction:
         device = 2 * tokens * self.layers * self.layer / PRODUCT / self.num_gpus + reduces * (num_steps * COLLECTIVE + BYTES * tokens * self.hidden / LINK)
         return max(device, num_steps * (self.layers * LAUNCHES + reduces * LAUNCH))
 
-    def alone(self, scale: Scale) -> float:
+    def alone(self, scale: TwoGpusScale) -> float:
         prompt, output = scale.alone
         return self.prefill(prompt) + (output - 1) * self.decode(1) + self.cache(sum(range(prompt + 1, prompt + output)))
 
-    def together(self, scale: Scale) -> float:
+    def together(self, scale: TwoGpusScale) -> float:
         prompts, outputs = scale.lengths()
         steps, num_prefills = max(outputs), ceil(sum(prompts) / 16_384)
         read = sum((output - 1) * prompt + output * (output - 1) // 2 for prompt, output in zip(prompts, outputs))
         return self.prefill(sum(prompts), num_prefills) + (steps - 1) * self.decode(sum(outputs) / steps) + self.cache(read)
 
-    def first_token(self, scale: Scale) -> float:
+    def first_token(self, scale: TwoGpusScale) -> float:
         return self.prefill(scale.first_token)
 
 
-def two_over_one(scale: Scale, copy: float, situation: str) -> float:
+def two_over_one(scale: TwoGpusScale, copy: float, situation: str) -> float:
     """How many times as fast two are predicted to be."""
     one, two = (getattr(Prediction(scale.shape, copy, num_gpus), situation)(scale) for num_gpus in (1, 2))
     return one / two

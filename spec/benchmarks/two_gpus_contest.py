@@ -9,7 +9,7 @@ from spec.benchmarks.engine_trio import Trio
 from spec.benchmarks.greedy_check import judge
 from spec.benchmarks.kernel_race import WrongResult
 from spec.benchmarks.two_gpus_row import Row
-from spec.benchmarks.two_gpus_scale import VLLM, Scale
+from spec.benchmarks.two_gpus_scale import VLLM, TwoGpusScale
 
 
 def limits(num_weights: int, config: dict, bytes_per_second: dict[str, float]) -> dict[str, Limit]:
@@ -18,14 +18,14 @@ def limits(num_weights: int, config: dict, bytes_per_second: dict[str, float]) -
     return {name: Limit(read, config, speed) for name, speed in bytes_per_second.items()}
 
 
-def alone(scale: Scale, trio: Trio, benchmark, limit: dict[str, Limit]) -> Row:
+def alone(scale: TwoGpusScale, trio: Trio, benchmark, limit: dict[str, Limit]) -> Row:
     """One request and no other, greedily."""
     length, output = scale.alone
     rounds = trio.take_turns(benchmark, scale.rounds, lambda engine, number: engine.generate(scale.prompts([length], 10 + number), output))
     return _rate("output tokens a second, one request alone", trio, rounds, limit, [length], [output])
 
 
-def together(scale: Scale, trio: Trio, benchmark, limit: dict[str, Limit]) -> Row:
+def together(scale: TwoGpusScale, trio: Trio, benchmark, limit: dict[str, Limit]) -> Row:
     """All requests at once, sampled."""
     lengths, outputs = scale.lengths()
     rounds = trio.take_turns(benchmark, scale.rounds, lambda engine, number: engine.generate(scale.prompts(lengths, 20 + number), outputs, temperature=0.6))
@@ -42,7 +42,7 @@ def _rate(what: str, trio: Trio, rounds: dict[str, list[dict]], limit: dict[str,
     return row
 
 
-def first_token(scale: Scale, trio: Trio, benchmark) -> Row:
+def first_token(scale: TwoGpusScale, trio: Trio, benchmark) -> Row:
     """A prompt that nobody has seen, of which one token is wanted; warm."""
     rounds = trio.take_turns(benchmark, scale.first_token_rounds, lambda engine, number: engine.generate(scale.prompts([scale.first_token], 100 + number), 1))
     return Row(f"time to the first token, a prompt of {scale.first_token:,}", "ms",
@@ -54,7 +54,7 @@ def start_up(trio: Trio) -> Row:
     return Row("start-up: LLM() is built", "s", {name: [seconds] for name, seconds in trio.started.items()}, absent=trio.absent)
 
 
-def written(scale: Scale, trio: Trio, benchmark) -> tuple[list[list[int]], dict[str, list[list[int]]]]:
+def written(scale: TwoGpusScale, trio: Trio, benchmark) -> tuple[list[list[int]], dict[str, list[list[int]]]]:
     """Prompts, and what each contestant wrote to them greedily: some in the midst of sampled ones, and one alone."""
     (lengths, _), (few, output), (length, longer) = scale.lengths(), scale.checked, scale.alone
     greedy = range(0, len(lengths), len(lengths) // few)
@@ -73,7 +73,7 @@ def written(scale: Scale, trio: Trio, benchmark) -> tuple[list[list[int]], dict[
     return [among[number] for number in greedy] + lonely, {name: each[0]["token_ids"] for name, each in answers.items()}
 
 
-def near_ties(scale: Scale, trio: Trio, exact: EngineProcess, prompts: list[list[int]], outputs: dict[str, list[list[int]]]) -> Row:
+def near_ties(scale: TwoGpusScale, trio: Trio, exact: EngineProcess, prompts: list[list[int]], outputs: dict[str, list[list[int]]]) -> Row:
     """Of the greedy tokens of each contestant, those that are not float32's best. Raises `WrongResult` where one of ours is no near-tie."""
     verdicts = {}
     for name, token_ids in outputs.items():

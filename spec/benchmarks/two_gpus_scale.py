@@ -1,9 +1,10 @@
 """How much the contest on two GPUs does: with a model that is large enough to gain, and a rehearsal of it for the CPU. `two_gpus.md` has the arithmetic."""
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from reference.checkpoint.random_model import DEVIATION, QWEN3_8B
 from spec.bench.agreement import NOISE
+from spec.benchmarks.scale import Scale
 
 ONE, TWO, VLLM = "ours on one", "ours on two", "vLLM on two"
 # The KV cache of one GPU; on two, each rank has half of both. At their fullest the 96 requests hold 9.5 GiB. All three live on the first GPU at the same
@@ -18,31 +19,19 @@ PATIENT = {"distributed_timeout_seconds": 60}       # the clock goes on while a 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scale:
-    """Lengths are in tokens, and first to last.
+class TwoGpusScale(Scale):
+    """`arguments`: those of `LLM`.
 
-    shape: of the model, as in `write_random_model`; None: the tiny one. `deviation`: of its weights, such that its activations are as large as those of
-        the model of Qwen3-0.6B's shape, whose noise is known.
-    arguments: by contestant, those of `LLM`. "float32" is ours again, for the tokens to be judged by.
-    most_apart: by how much float32's logprob of a token may lie below its best one, for a near-tie. (With four layers, logprobs in bfloat16 were 0.020 off
-        in the mean with the 0.6B's width, 0.024 with the 8B's and half the deviation; with twelve layers 0.034. So with 36 in place of 28, a third more.)
+    deviation: of the model's weights, such that its activations are as large as those of the model of Qwen3-0.6B's shape, whose noise is known. (With four
+        layers, logprobs in bfloat16 were 0.020 off in the mean with the 0.6B's width, 0.024 with the 8B's and half the deviation; with twelve layers 0.034.
+        So with 36 in place of 28, a third more.)
     seconds: of the whole contest. No round begins that would end later, so that what is measured is also written.
     patience: seconds in which a contestant must have started.
     """
 
-    shape: dict | None
     deviation: float
-    arguments: dict[str, dict] = field(repr=False)
-    num_requests: int
     prompt_lengths: tuple[int, int]
     output_lengths: tuple[int, int]
-    last_token_id: int                  # of prompts
-    rounds: int
-    alone: tuple[int, int]              # prompt and output
-    first_token: int                    # the prompt
-    first_token_rounds: int
-    checked: tuple[int, int]            # prompts, and output of each
-    most_apart: float
     seconds: float
     patience: float
 
@@ -54,14 +43,10 @@ class Scale:
 
     def prompts(self, lengths: list[int], number: int) -> list[list[int]]:
         """Of these lengths; others for each number, so that no prefix is found in a cache. Each part of the contest has numbers of its own."""
-        return [_tokens(random.Random(f"{number}.{index}"), length, self.last_token_id) for index, length in enumerate(lengths)]
+        return [self.prompt(random.Random(f"{number}.{index}"), length) for index, length in enumerate(lengths)]
 
 
-def _tokens(rng: random.Random, length: int, last: int) -> list[int]:
-    return [rng.randint(0, last) for _ in range(length)]
-
-
-STANDARD = Scale(
+STANDARD = TwoGpusScale(
     shape=QWEN3_8B, deviation=DEVIATION / 2, num_requests=96, prompt_lengths=(100, 1024), output_lengths=(100, 512), last_token_id=10_000, rounds=3,
     alone=(100, 256), first_token=1024, first_token_rounds=7, checked=(8, 64), most_apart=NOISE["bfloat16"], seconds=480, patience=240,
     arguments={VLLM: ON_GPU | ON_TWO | {"kv_cache_memory_bytes": KV_CACHE_BYTES // 2, "gpu_memory_utilization": 0.42},
@@ -70,7 +55,7 @@ STANDARD = Scale(
                "float32": {"dtype": "float32", "device": "cuda", "kernels": True, "enforce_eager": True, "max_model_len": 2048, "max_num_seqs": 16,
                            "max_num_batched_tokens": 1024, "kv_cache_memory_bytes": 4 << 30}})
 
-REHEARSAL = Scale(
+REHEARSAL = TwoGpusScale(
     shape=None, deviation=DEVIATION, num_requests=8, prompt_lengths=(8, 24), output_lengths=(8, 16), last_token_id=1000, rounds=2,
     alone=(10, 12), first_token=64, first_token_rounds=2, checked=(3, 8), most_apart=2 * NOISE["float32"], seconds=480, patience=400,
     arguments={VLLM: ON_CPU | ON_TWO | {"kv_cache_memory_bytes": SMALL_CACHE_BYTES // 2},
