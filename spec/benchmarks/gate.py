@@ -1,15 +1,15 @@
 """`python -m spec.benchmarks.gate [JSON …]`: fail where a ratio of a benchmark on a GPU is below its bar: `make bench-gate`.
 
 Without files, the newest that the benchmarks left in `reports/runs`. All bars are ratios of what was measured in one run: to vLLM, or
-to a copy's speed; never times. Two runs of one commit differ by a percent or two, so a bar is missed where a ratio is below it by more
-than `NOISE`. What is known to miss its bar is in `known_misses.py`, and nothing else may.
+to a copy's speed; never times. Two runs of one commit differ, so a bar is missed where a ratio is below it by more than the noise.
+What is known to miss its bar is in `known_misses.py`, and nothing else may.
 """
 import argparse
 import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reports.benchmark_runs import NotABenchmarkFile, read_session
@@ -17,7 +17,8 @@ from spec.benchmarks.engine_row import PER_SECOND, TIMES
 from spec.benchmarks.known_misses import KNOWN_MISSES, KnownMiss
 
 RUNS = Path(__file__).parents[2] / "reports" / "runs"
-NOISE = 0.02
+KERNELS_DIFFER = 0.02   # from run to run, by a percent or two
+ENGINES_DIFFER = 0.06   # vLLM's goes at one speed or another each time it is started: on one host, 1.054 and 1.107 times its speed were ours within ten minutes
 ON_TWO_GPUS = "1.00x vLLM"      # of whatever is measured there
 MET, KNOWN, MISSED, WORSE, STALE, UNMEASURED = "met", "known miss", "MISSED", "WORSE THAN KNOWN", "STALE ENTRY", "NOT MEASURED"
 FAILURES = (MISSED, WORSE, STALE, UNMEASURED)
@@ -29,7 +30,7 @@ class NothingMeasured(ValueError):
 
 @dataclass(frozen=True)
 class Bar:
-    """`wanted`, `reached`: None for a bar that is no number, which has a `verdict`."""
+    """`wanted`, `reached`: None for a bar that is no number, which has a `verdict`. `noise`: by which share of itself it differs from run to run."""
 
     gpu: str
     row: str
@@ -37,6 +38,7 @@ class Bar:
     wanted: float | None
     reached: float | None
     verdict: str = ""
+    noise: float = KERNELS_DIFFER
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -72,9 +74,9 @@ def bars_of(row: dict) -> Iterator[Bar]:
             yield _bar(gpu, f"{row['kernel']}, {row['shape']}", bar, row, "")
     elif gpu and "engine row" in row:
         for bar, verdict in row["bars"].items():
-            yield _bar(gpu, row["engine row"], bar, row, verdict)
+            yield replace(_bar(gpu, row["engine row"], bar, row, verdict), noise=ENGINES_DIFFER)
     elif gpu and row.get("unit") in (PER_SECOND, *TIMES) and "two gpus row" in row:
-        yield _bar(gpu, row["two gpus row"], ON_TWO_GPUS, row, "")
+        yield replace(_bar(gpu, row["two gpus row"], ON_TWO_GPUS, row, ""), noise=ENGINES_DIFFER)
 
 
 def _bar(gpu: str, name: str, bar: str, row: dict, verdict: str) -> Bar:
@@ -95,11 +97,11 @@ def judge(bar: Bar, known_misses: Sequence[KnownMiss]) -> tuple[str, str]:
     if bar.reached is None:
         return UNMEASURED, "who it is measured by did not take part: is vLLM installed here?"
     if not known:
-        return (MET, "") if bar.reached >= bar.wanted * (1 - NOISE) else (MISSED, "")
+        return (MET, "") if bar.reached >= bar.wanted * (1 - bar.noise) else (MISSED, "")
     floor = known.reached[bar.gpu]
-    if bar.reached < floor * (1 - NOISE):
+    if bar.reached < floor * (1 - bar.noise):
         return WORSE, f"known: {floor:.3f}. {known.reason}"
-    if bar.reached >= bar.wanted * (1 + NOISE):
+    if known.strict and bar.reached >= bar.wanted * (1 + bar.noise):
         return STALE, "it is met now: remove the entry from spec/benchmarks/known_misses.py"
     return KNOWN, known.reason
 

@@ -33,6 +33,17 @@ def test_a_ratio_is_judged_by_its_bar_its_noise_and_what_is_known_of_it_on_this_
     assert judge(bar(reached, gpu), SLOW)[0] == verdict
 
 
+@pytest.mark.parametrize("reached, verdict", [(1.13, MET), (1.12, MISSED)])
+def test_engines_differ_more_from_run_to_run_than_kernels(reached, verdict):
+    row = FACTS | RATE | {"bars": {"1.20x vLLM": "missed"}, "ratio to vLLM": reached}
+    assert [judge(each, ())[0] for each in bars_of(row)] == [verdict]
+
+
+@pytest.mark.parametrize("reached, verdict", [(0.93, WORSE), (0.95, KNOWN), (1.13, KNOWN)])
+def test_what_rests_on_the_host_may_be_met_on_another_host(reached, verdict):
+    assert judge(bar(reached), [SLOW[0]._replace(strict=False)])[0] == verdict
+
+
 def test_the_bars_of_a_row():
     found = list(bars_of(FACTS | DECODE)) + list(bars_of(FACTS | SORT)) + list(bars_of(FACTS | RATE))
     assert [(each.bar, each.wanted, each.reached) for each in found] == [
