@@ -18,7 +18,7 @@ from spec.benchmarks.known_misses import KNOWN_MISSES, KnownMiss
 
 RUNS = Path(__file__).parents[2] / "reports" / "runs"
 KERNELS_DIFFER = 0.02   # from run to run, by a percent or two
-ENGINES_DIFFER = 0.06   # vLLM's goes at one speed or another each time it is started: on one host, 1.054 and 1.107 times its speed were ours within ten minutes
+ENGINES_DIFFER = 0.06   # vLLM's settles at another speed whenever it is started: ours was 1.05 times as fast, and ten minutes later, on the same host, 1.11 times
 ON_TWO_GPUS = "1.00x vLLM"      # of whatever is measured there
 MET, KNOWN, MISSED, WORSE, STALE, UNMEASURED = "met", "known miss", "MISSED", "WORSE THAN KNOWN", "STALE ENTRY", "NOT MEASURED"
 FAILURES = (MISSED, WORSE, STALE, UNMEASURED)
