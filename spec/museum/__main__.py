@@ -9,7 +9,8 @@ from spec.museum.engine_matrix import notices
 from spec.museum.engine_mutants import ENGINE_MUTANTS, EngineMutant
 from spec.museum.load import StaleMutantError, mutate
 from spec.museum.matrix import Museum
-from spec.museum.mutants import MUTANTS, Mutant
+from spec.museum.mutant import Mutant
+from spec.museum.mutants import MUTANTS
 
 WIDTH = 72  # of the sentences
 ENGINES = {exhibit.mutant: exhibit for exhibit in ENGINE_MUTANTS}

@@ -5,7 +5,7 @@ comparison with what vLLM generated.
 """
 from typing import NamedTuple
 
-from spec.museum.mutants import Mutant
+from spec.museum.mutant import Mutant
 
 
 class EngineMutant(NamedTuple):

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from types import ModuleType
 
 import impl
-from spec.museum.mutants import Mutant
+from spec.museum.mutant import Mutant
 
 IMPL = Path(impl.__file__).parent
 IMPORT = re.compile(r"^(\s*(?:from|import) )impl\b", re.MULTILINE)
@@ -28,7 +28,7 @@ def mutate(mutant: Mutant) -> tuple[str, str]:
     found = before.count(mutant.old)
     if found != 1:
         raise StaleMutantError(f"mutant {mutant.name!r}: its old text must occur once in impl/{mutant.file} and occurs "
-                               f"{found} times; in spec/museum/mutants.py, fit it to what impl says now:\n{mutant.old}")
+                               f"{found} times; in spec/museum, where it is exhibited, fit it to what impl says now:\n{mutant.old}")
     return before, before.replace(mutant.old, mutant.new)
 
 

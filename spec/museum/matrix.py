@@ -20,7 +20,7 @@ from spec.bench.claim import ALL_CLAIMS, Claim
 from spec.bench.events import events
 from spec.bench.known_divergences import KNOWN_DIVERGENCES
 from spec.museum.load import load
-from spec.museum.mutants import Mutant
+from spec.museum.mutant import Mutant
 
 SPEC = Path(__file__).parents[1]
 FOLDERS = ("scheduler", "kv_cache", "surgery")

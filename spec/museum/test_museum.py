@@ -3,7 +3,8 @@ import pytest
 
 from spec.museum.load import StaleMutantError, load
 from spec.museum.matrix import Museum
-from spec.museum.mutants import MUTANTS, Mutant
+from spec.museum.mutant import Mutant
+from spec.museum.mutants import MUTANTS
 
 
 @pytest.fixture(scope="module")
