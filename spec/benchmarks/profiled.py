@@ -1,0 +1,153 @@
+"""`python -m spec.benchmarks.profiled [KERNEL …]`: what NVIDIA's profiler shows of our kernels beside vLLM's, on a GPU where `ncu` is.
+
+The benchmark says how long a kernel takes, this says why: how many bytes really moved, how hard memory worked, and what the rest of the
+GPU did meanwhile. One launch each of every shape, with its caches flushed before, at the clocks that the GPU chooses; the profiler's
+own times are a little longer than the benchmark's. First comes a plain `torch.neg`: what memory does if nothing else is asked.
+
+It starts itself anew under `ncu`; each launch stands in an NVTX range that names it.
+"""
+import argparse
+import csv
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from kernels import has_gpu
+
+METRICS = {"us": "gpu__time_duration.sum", "read": "dram__bytes_read.sum", "written": "dram__bytes_write.sum",
+           "memory": "dram__throughput.avg.pct_of_peak_sustained_elapsed", "issuing": "smsp__issue_active.avg.pct_of_peak_sustained_active",
+           "warps": "sm__warps_active.avg.pct_of_peak_sustained_active", "registers": "launch__registers_per_thread",
+           "waiting": "smsp__average_warps_issue_stalled_long_scoreboard_per_issue_active.ratio",
+           "barriers": "smsp__average_warps_issue_stalled_barrier_per_issue_active.ratio"}
+UNITS = {"ns": 1e-3, "us": 1.0, "usecond": 1.0, "nsecond": 1e-3, "ms": 1e3, "msecond": 1e3,
+         "byte": 1.0, "Kbyte": 1e3, "Mbyte": 1e6, "Gbyte": 1e9}     # to microseconds, and to bytes
+HERE = "spec.benchmarks.profiled"
+
+
+class NoProfiler(RuntimeError):
+    """`ncu` is missing, or refused to work."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One kernel, in the order they ran. `us`: microseconds. `read`, `written`: bytes to and from memory. `memory`, `issuing`, `warps`: in
+    percent of what the GPU can: of its memory's throughput, of the cycles in which a scheduler issues, and of the warps that could be there.
+    `waiting`, `barriers`: warps that stand still for memory, and at barriers, for each instruction issued."""
+
+    launch: str     # kernel, shape and whose
+    us: float
+    read: float
+    written: float
+    memory: float
+    issuing: float
+    warps: float
+    registers: float
+    waiting: float
+    barriers: float
+
+
+def profiles(lines: list[str]) -> list[Profile]:
+    """Of ncu's CSV (`--page raw`). Raises `NoProfiler` where there is none."""
+    rows = list(csv.DictReader(line for line in lines if line.startswith('"')))
+    if len(rows) < 2:
+        raise NoProfiler("ncu profiled nothing, and said:\n" + "".join(line for line in lines if not line.startswith('"')).strip())
+    units, *rows = rows
+    return [Profile(row["Kernel Name"], **{name: float(row[metric].replace(",", "")) * UNITS.get(units[metric], 1.0) for name, metric in METRICS.items()})
+            for row in rows]
+
+
+def profile(kernels: list[str]) -> tuple[dict[str, int], list[Profile]]:
+    """(the fewest bytes by launch, what was seen), of the kernels whose names begin so. Raises `NoProfiler`."""
+    if not (ncu := shutil.which("ncu")):
+        raise NoProfiler("ncu is not on the PATH: install NVIDIA Nsight Compute, which CUDA's toolkit has")
+    command = [ncu, "--clock-control", "none", "--profile-from-start", "off", "--nvtx", "--print-nvtx-rename", "kernel", "--csv", "--page", "raw",
+               "--metrics", ",".join(METRICS.values()), sys.executable, "-m", HERE, "--launch", *kernels]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    lines = done.stdout.splitlines(keepends=True)
+    if done.returncode:
+        raise NoProfiler(f"ncu ended with {done.returncode}:\n" + "".join(line for line in lines if not line.startswith('"')).strip())
+    fewest = next(json.loads(line.removeprefix("fewest bytes: ")) for line in lines if line.startswith("fewest bytes: "))
+    return fewest, profiles(lines)
+
+
+def launch(kernels: list[str]) -> None:
+    """What is profiled: each contestant of each case, once, after it was run once. Says at the end how few bytes each could move."""
+    import torch
+
+    from reference import vllm_kernels
+    from spec.benchmarks.gpu_time import GpuClock
+    from spec.benchmarks.kernel_cases import CASES
+    clock, fewest = GpuClock(), {}
+
+    def show(name: str, num_bytes: int, run) -> None:
+        fewest[name] = num_bytes
+        run()
+        torch.cuda.synchronize()
+        torch.cuda.cudart().cudaProfilerStart()
+        torch.cuda.nvtx.range_push(name)
+        run()
+        torch.cuda.synchronize()
+        torch.cuda.nvtx.range_pop()
+        torch.cuda.cudart().cudaProfilerStop()
+
+    source = torch.randn(1 << 28, device="cuda").bfloat16()
+    target = torch.empty_like(source)
+    show("torch.neg, 0.5 GiB", 2 * source.nbytes, lambda: torch.neg(source, out=target))
+    for case in CASES:
+        if kernels and not any(case.kernel.startswith(wanted) for wanted in kernels):
+            continue
+        contest = case.contest(clock)
+        show(f"{case.kernel}, {case.shape}: ours", contest.num_bytes, contest.ours.launches()[0])
+        for name, make in contest.rivals.items():
+            if name.startswith("vLLM") and vllm_kernels.available():
+                show(f"{case.kernel}, {case.shape}: {name}", contest.num_bytes, make().launches()[0])
+        del contest
+        torch.cuda.empty_cache()
+    print("fewest bytes: " + json.dumps(fewest), flush=True)
+
+
+def table(fewest: dict[str, int], seen: list[Profile]) -> Iterator[str]:
+    width = max(len(each.launch) for each in seen)
+    yield f"{'':<{width}}        us  bytes of the fewest  memory  issuing  warps  registers  waiting  at barriers"
+    for each in seen:
+        share = (each.read + each.written) / fewest[each.launch]
+        yield (f"{each.launch:<{width}}  {each.us:>8,.1f}  {share:>19.3f}  {each.memory:>5.1f}%  {each.issuing:>6.1f}%  {each.warps:>4.0f}%  "
+               f"{each.registers:>9.0f}  {each.waiting:>7.1f}  {each.barriers:>11.1f}")
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog=f"python -m {HERE}", description="Profile our kernels and vLLM's with NVIDIA's ncu, on a GPU.")
+    parser.add_argument("kernels", nargs="*", metavar="KERNEL", help="beginnings of the benchmark's kernels; all if none is given")
+    parser.add_argument("--launch", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("-o", "--output", type=Path, help="reports/runs/profile-<time>.json if not given")
+    asked = parser.parse_args(argv)
+    if not has_gpu():
+        print("the profiler needs an NVIDIA GPU: run this on a machine that has one", file=sys.stderr)
+        return 1
+    if asked.launch:
+        launch(asked.kernels)
+        return 0
+    try:
+        fewest, seen = profile(asked.kernels)
+    except NoProfiler as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(*table(fewest, seen), sep="\n")
+    from spec.benchmarks.gpu_time import provenance
+    import torch
+    output = asked.output or Path("reports/runs") / time.strftime("profile-%Y%m%d-%H%M%S.json")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    facts = {"gpu": torch.cuda.get_device_properties(0).name, **provenance(), "command": " ".join([f"python -m {HERE}", *map(repr, asked.kernels)]),
+             "started": time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())}
+    output.write_text(json.dumps({**facts, "fewest bytes": fewest, "profiles": [asdict(each) for each in seen]}, indent=1) + "\n", encoding="utf-8")
+    print(f"written to {output}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
