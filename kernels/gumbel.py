@@ -113,7 +113,7 @@ def _draw_from_chunk(logits, temperatures, seeds, positions, best, row_stride, v
 
 
 def gumbel(logits: torch.Tensor, temperature: torch.Tensor, seeds: torch.Tensor, positions: torch.Tensor, *,
-           chunk: int = CHUNK, num_warps: int = 4) -> torch.Tensor:
+           chunk: int = CHUNK, num_warps: int = 2) -> torch.Tensor:
     """int64 [rows]: a token drawn from softmax(`logits` / `temperature`), each row by its own seed and position.
 
     `logits`: [rows, vocabulary], any float type, any row stride; -inf is never drawn, unless there is nothing else (then token 0).

@@ -12,7 +12,7 @@ import triton.language as tl
 
 from kernels.greedy import check_logits
 
-CHUNK = 2048    # logits a program looks at; a multiple of 32
+CHUNK = 1024    # logits a program looks at; a multiple of 32
 
 
 def penalties_twin(logits: torch.Tensor, prompt_mask: torch.Tensor, output_counts: torch.Tensor, repetition: torch.Tensor,
@@ -55,7 +55,7 @@ def _penalise(logits, prompt_mask, output_counts, repetitions, frequencies, pres
 
 
 def penalties(logits: torch.Tensor, prompt_mask: torch.Tensor, output_counts: torch.Tensor, repetition: torch.Tensor,
-              frequency: torch.Tensor, presence: torch.Tensor, *, chunk: int = CHUNK, num_warps: int = 4) -> torch.Tensor:
+              frequency: torch.Tensor, presence: torch.Tensor, *, chunk: int = CHUNK, num_warps: int = 8) -> torch.Tensor:
     """`logits` [rows, vocabulary], changed in place and returned. Any float type, any row stride.
 
     A token that was in the prompt or is in the output: its logit is divided by `repetition` if positive, else multiplied. Then

@@ -95,11 +95,11 @@ def flops(tokens: int, num_heads: int, num_kv_heads: int, head_dim: int) -> int:
 
 
 def tile_of(num_heads: int, num_kv_heads: int, head_dim: int, num_warps: int | None) -> dict[str, int]:
-    """What the program of a token does: all heads; 32 numbers of each half of the queries a thread, unless that takes over 16 warps."""
+    """What the program of a token does: all heads; 8 numbers of each half of the queries a thread, unless that takes over 16 warps."""
     heads, half = triton.next_power_of_2(num_heads), triton.next_power_of_2(head_dim // 2)
     return {"NUM_HEADS": num_heads, "NUM_KV_HEADS": num_kv_heads, "HALF": head_dim // 2,
             "HEADS": heads, "KV_HEADS": triton.next_power_of_2(num_kv_heads), "COLUMNS": half,
-            "num_warps": num_warps or min(max(heads * half // 1024, 1), 16)}
+            "num_warps": num_warps or min(max(heads * half // 256, 1), 16)}
 
 
 def check_positions(tokens: int, head_dim: int, positions: torch.Tensor, cos_sin: torch.Tensor) -> None:

@@ -9,6 +9,7 @@ It starts itself anew under `ncu`; each launch stands in an NVTX range that name
 import argparse
 import csv
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -39,7 +40,8 @@ class Profile:
     percent of what the GPU can: of its memory's throughput, of the cycles in which a scheduler issues, and of the warps that could be there.
     `waiting`, `barriers`: warps that stand still for memory, and at barriers, for each instruction issued."""
 
-    launch: str     # kernel, shape and whose
+    launch: str     # the benchmark's kernel, its shape, and whose
+    kernel: str     # the function on the GPU: a launch may be several
     us: float
     read: float
     written: float
@@ -57,8 +59,14 @@ def profiles(lines: list[str]) -> list[Profile]:
     if len(rows) < 2:
         raise NoProfiler("ncu profiled nothing, and said:\n" + "".join(line for line in lines if not line.startswith('"')).strip())
     units, *rows = rows
-    return [Profile(row["Kernel Name"], **{name: float(row[metric].replace(",", "")) * UNITS.get(units[metric], 1.0) for name, metric in METRICS.items()})
+    return [Profile(*_names(row["Kernel Name"]), **{name: float(row[metric].replace(",", "")) * UNITS.get(units[metric], 1.0) for name, metric in METRICS.items()})
             for row in rows]
+
+
+def _names(name: str) -> tuple[str, str]:
+    """A launch and a kernel, of "range/kernel<of types>(arguments)"."""
+    launch, kernel = name.split("/", maxsplit=1)
+    return launch, re.split("[<(]", kernel)[0].removeprefix("void ").split("::")[-1]
 
 
 def profile(kernels: list[str]) -> tuple[dict[str, int], list[Profile]]:
@@ -80,13 +88,15 @@ def launch(kernels: list[str]) -> None:
     import torch
 
     from reference import vllm_kernels
+    from spec.benchmarks.contest import Contestant
     from spec.benchmarks.gpu_time import GpuClock
     from spec.benchmarks.kernel_cases import CASES
     clock, fewest = GpuClock(), {}
 
-    def show(name: str, num_bytes: int, run) -> None:
-        fewest[name] = num_bytes
+    def show(name: str, num_bytes: int, contestant: Contestant) -> None:
+        fewest[name], run = num_bytes, contestant.launches()[0]
         run()
+        contestant.restore()
         torch.cuda.synchronize()
         torch.cuda.cudart().cudaProfilerStart()
         torch.cuda.nvtx.range_push(name)
@@ -97,27 +107,30 @@ def launch(kernels: list[str]) -> None:
 
     source = torch.randn(1 << 28, device="cuda").bfloat16()
     target = torch.empty_like(source)
-    show("torch.neg, 0.5 GiB", 2 * source.nbytes, lambda: torch.neg(source, out=target))
+    show("torch.neg, 0.5 GiB", 2 * source.nbytes, Contestant(lambda source, target: torch.neg(source, out=target), [(source, target)]))
     for case in CASES:
         if kernels and not any(case.kernel.startswith(wanted) for wanted in kernels):
             continue
         contest = case.contest(clock)
-        show(f"{case.kernel}, {case.shape}: ours", contest.num_bytes, contest.ours.launches()[0])
+        show(f"{case.kernel}, {case.shape}: ours", contest.num_bytes, contest.ours)
         for name, make in contest.rivals.items():
             if name.startswith("vLLM") and vllm_kernels.available():
-                show(f"{case.kernel}, {case.shape}: {name}", contest.num_bytes, make().launches()[0])
+                show(f"{case.kernel}, {case.shape}: {name}", contest.num_bytes, make())
         del contest
         torch.cuda.empty_cache()
     print("fewest bytes: " + json.dumps(fewest), flush=True)
 
 
 def table(fewest: dict[str, int], seen: list[Profile]) -> Iterator[str]:
-    width = max(len(each.launch) for each in seen)
-    yield f"{'':<{width}}        us  bytes of the fewest  memory  issuing  warps  registers  waiting  at barriers"
+    """A line a kernel. Bytes: what all kernels of a launch together moved, as a share of the fewest."""
+    moved = {launch: sum(each.read + each.written for each in seen if each.launch == launch) / num_bytes for launch, num_bytes in fewest.items()}
+    width, wide = (max(len(name) for name in names) for names in ([each.launch for each in seen], [each.kernel for each in seen]))
+    yield f"{'':<{width}}  {'':<{wide}}        us  bytes  memory  issuing  warps  registers  waiting  at barriers"
+    told = None
     for each in seen:
-        share = (each.read + each.written) / fewest[each.launch]
-        yield (f"{each.launch:<{width}}  {each.us:>8,.1f}  {share:>19.3f}  {each.memory:>5.1f}%  {each.issuing:>6.1f}%  {each.warps:>4.0f}%  "
-               f"{each.registers:>9.0f}  {each.waiting:>7.1f}  {each.barriers:>11.1f}")
+        first, told = each.launch != told, each.launch
+        yield (f"{each.launch if first else '':<{width}}  {each.kernel:<{wide}}  {each.us:>8,.1f}  {f'{moved[told]:.3f}' if first else '':>5}  {each.memory:>5.1f}%  "
+               f"{each.issuing:>6.1f}%  {each.warps:>4.0f}%  {each.registers:>9.0f}  {each.waiting:>7.1f}  {each.barriers:>11.1f}")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -38,7 +38,7 @@ TRIALS: dict[str, list[dict]] = {
     "RMS norm": [dict(version="naive"), *ROWS],
     "add and RMS norm": ROWS,
     "SiLU and mul": [dict(columns_per_program=columns, num_warps=warps) for columns, warps in
-                     ((256, 1), (512, 1), (512, 2), (512, 4), (1024, 2), (1024, 4), (1024, 8), (2048, 4), (2048, 8), (4096, 8))],
+                     ((256, 2), (512, 2), (512, 4), (1024, 2), (1024, 4), (1024, 8), (1024, 16), (2048, 8), (2048, 16), (4096, 8), (4096, 16))],
     "rope": grid(num_warps=(1, 2, 4, 8, 16)),
     "cache write": grid(rows_per_program=(8, 16, 32, 64), num_warps=(2, 4, 8)),
     "norm, rope and cache write in one": grid(num_warps=(1, 2, 4, 8, 16)),
