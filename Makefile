@@ -73,7 +73,7 @@ bench-two-gpus: $(ENV) ## what a second GPU brings, and vLLM on two, within 9 mi
 bench-page: ## the benchmarks as a page
 	@$(PY) -m reports.benchmarks
 
-.PHONY: test-gpu test-kernels test-engines compare-recordings bench-kernels bench-engines bench-gate test-two-gpus bench-two-gpus soak experiments
+.PHONY: test-gpu test-kernels test-engines compare-recordings bench-kernels trials profile bench-engines bench-gate test-two-gpus bench-two-gpus soak experiments
 
 # On a machine with a GPU. Each ends within ten minutes; workers share the GPU, and more of them would not fit into its memory.
 test-gpu: test-kernels test-engines ## on a GPU: both of the following
@@ -90,6 +90,12 @@ compare-recordings: $(ENV) ## live runs beside the recordings, each of which mus
 bench-kernels: $(ENV) ## on a GPU: our kernels beside vLLM's
 	@mkdir -p reports/runs
 	@$(BENCH) spec/benchmarks/bench_kernels.py $(ARGS)
+
+trials: $(ENV) ## on a GPU: what was tried for a kernel, and what you try, side by side: ARGS='SiLU rope'
+	@$(PY) -m spec.benchmarks.trials $(ARGS)
+
+profile: $(ENV) ## on a GPU: what NVIDIA's profiler shows of our kernels and of vLLM's: ARGS='SiLU rope'
+	@$(PY) -m spec.benchmarks.profiled $(ARGS)
 
 bench-engines: $(ENV) ## on a GPU: our engine beside vLLM's, asked at once and served
 	@mkdir -p reports/runs

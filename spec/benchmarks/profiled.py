@@ -64,9 +64,11 @@ def profiles(lines: list[str]) -> list[Profile]:
 
 
 def _names(name: str) -> tuple[str, str]:
-    """A launch and a kernel, of "range/kernel<of types>(arguments)"."""
+    """A launch and a kernel, of "range/type kernel<of types>(arguments)"."""
     launch, kernel = name.split("/", maxsplit=1)
-    return launch, re.split("[<(]", kernel)[0].removeprefix("void ").split("::")[-1]
+    while kernel != (kernel := re.sub("<[^<>]*>", "", kernel)):     # the innermost first
+        pass
+    return launch, re.split(r"::|\s", kernel.split("(")[0])[-1]
 
 
 def profile(kernels: list[str]) -> tuple[dict[str, int], list[Profile]]:
