@@ -66,9 +66,10 @@ def profiles(lines: list[str]) -> list[Profile]:
 def _names(name: str) -> tuple[str, str]:
     """A launch and a kernel, of "range/type kernel<of types>(arguments)"."""
     launch, kernel = name.split("/", maxsplit=1)
-    while kernel != (kernel := re.sub("<[^<>]*>", "", kernel)):     # the innermost first
-        pass
-    return launch, re.split(r"::|\s", kernel.split("(")[0])[-1]
+    for inner in (r"\([^()]*\)", "<[^<>]*>"):    # arguments first: a condition in them may hold a >
+        while re.search(inner, kernel):
+            kernel = re.sub(inner, "", kernel)
+    return launch, re.split(r"::|\s", kernel.strip())[-1]
 
 
 def profile(kernels: list[str]) -> tuple[dict[str, int], list[Profile]]:
