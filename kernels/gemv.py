@@ -4,10 +4,6 @@ Each weight is used once, so time is bytes over bandwidth, and tensor cores have
 small, 2 to 12 MB, which is one to four microseconds: what counts is that all of it is on its way at once, on all processors. So a program
 takes four rows of the weight and asks for all their numbers before it needs the first.
 
-**Prediction** (H100, 3.03 TB/s; µs for the four of Qwen3-0.6B, cuBLAS's tiles of 64 rows take 5.7, 5.8, 7.1 and 7.7): the bytes take 2.8, 1.4, 4.2
-and 2.1, and two more for the way there and back. **What it brought**: 4.8, 3.6, 6.2 and 5.1, so a quarter of the products' time. Of two to four
-rows in one program the products grow faster than cuBLAS's (7.2 and 10.1 for four rows of the first and third): there, cuBLAS stays.
-
 Mirrors what vLLM leaves to cuBLAS: `model_executor/layers/utils.py::default_unquantized_gemm`.
 """
 import torch
