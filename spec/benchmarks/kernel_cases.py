@@ -47,3 +47,11 @@ def shapes(kernel: str) -> list[str]:
 
 def case_of(kernel: str, shape: str) -> Case:
     return next(case for case in CASES if (case.kernel, case.shape) == (kernel, shape))
+
+
+def chosen(beginnings: list[str], cases: list[Case] = CASES) -> list[Case]:
+    """Those of `cases` whose kernels' names begin so; all, if no beginning is given. Raises `ValueError` of a beginning that none has."""
+    for beginning in beginnings:
+        if not any(case.kernel.startswith(beginning) for case in cases):
+            raise ValueError(f"no kernel here begins with {beginning!r}: give the beginning of one of {', '.join(repr(name) for name in dict.fromkeys(case.kernel for case in cases))}")
+    return [case for case in cases if not beginnings or case.kernel.startswith(tuple(beginnings))]

@@ -18,7 +18,13 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import torch
+
 from kernels import has_gpu
+from reference import vllm_kernels
+from spec.benchmarks.contest import Case, Contestant
+from spec.benchmarks.gpu_time import GpuClock, provenance
+from spec.benchmarks.kernel_cases import chosen
 
 METRICS = {"us": "gpu__time_duration.sum", "read": "dram__bytes_read.sum", "written": "dram__bytes_write.sum",
            "memory": "dram__throughput.avg.pct_of_peak_sustained_elapsed", "issuing": "smsp__issue_active.avg.pct_of_peak_sustained_active",
@@ -27,7 +33,8 @@ METRICS = {"us": "gpu__time_duration.sum", "read": "dram__bytes_read.sum", "writ
            "barriers": "smsp__average_warps_issue_stalled_barrier_per_issue_active.ratio"}
 UNITS = {"ns": 1e-3, "us": 1.0, "usecond": 1.0, "nsecond": 1e-3, "ms": 1e3, "msecond": 1e3,
          "byte": 1.0, "Kbyte": 1e3, "Mbyte": 1e6, "Gbyte": 1e9}     # to microseconds, and to bytes
-HERE = "spec.benchmarks.profiled"
+HERE, FEWEST = "spec.benchmarks.profiled", "fewest bytes: "
+NUMBERS = 1 << 28       # that the plain kernel reads and writes
 
 
 class NoProfiler(RuntimeError):
@@ -82,21 +89,15 @@ def profile(kernels: list[str]) -> tuple[dict[str, int], list[Profile]]:
     lines = done.stdout.splitlines(keepends=True)
     if done.returncode:
         raise NoProfiler(f"ncu ended with {done.returncode}:\n" + "".join(line for line in lines if not line.startswith('"')).strip())
-    fewest = next(json.loads(line.removeprefix("fewest bytes: ")) for line in lines if line.startswith("fewest bytes: "))
-    return fewest, profiles(lines)
+    return next((json.loads(line.removeprefix(FEWEST)) for line in lines if line.startswith(FEWEST)), {}), profiles(lines)
 
 
-def launch(kernels: list[str]) -> None:
+def launch(cases: list[Case]) -> None:
     """What is profiled: each contestant of each case, once, after it was run once. Says at the end how few bytes each could move."""
-    import torch
-
-    from reference import vllm_kernels
-    from spec.benchmarks.contest import Contestant
-    from spec.benchmarks.gpu_time import GpuClock
-    from spec.benchmarks.kernel_cases import CASES
     clock, fewest = GpuClock(), {}
 
     def show(name: str, num_bytes: int, contestant: Contestant) -> None:
+        print(name, file=sys.stderr, flush=True)
         fewest[name], run = num_bytes, contestant.launches()[0]
         run()
         contestant.restore()
@@ -108,12 +109,10 @@ def launch(kernels: list[str]) -> None:
         torch.cuda.nvtx.range_pop()
         torch.cuda.cudart().cudaProfilerStop()
 
-    source = torch.randn(1 << 28, device="cuda").bfloat16()
+    source = torch.randn(NUMBERS, device=clock.device).bfloat16()
     target = torch.empty_like(source)
-    show("torch.neg, 0.5 GiB", 2 * source.nbytes, Contestant(lambda source, target: torch.neg(source, out=target), [(source, target)]))
-    for case in CASES:
-        if kernels and not any(case.kernel.startswith(wanted) for wanted in kernels):
-            continue
+    show(f"torch.neg, {source.nbytes / (1 << 30)} GiB", 2 * source.nbytes, Contestant(lambda source, target: torch.neg(source, out=target), [(source, target)]))
+    for case in cases:
         contest = case.contest(clock)
         show(f"{case.kernel}, {case.shape}: ours", contest.num_bytes, contest.ours)
         for name, make in contest.rivals.items():
@@ -121,7 +120,7 @@ def launch(kernels: list[str]) -> None:
                 show(f"{case.kernel}, {case.shape}: {name}", contest.num_bytes, make())
         del contest
         torch.cuda.empty_cache()
-    print("fewest bytes: " + json.dumps(fewest), flush=True)
+    print(FEWEST + json.dumps(fewest), flush=True)
 
 
 def table(fewest: dict[str, int], seen: list[Profile]) -> Iterator[str]:
@@ -142,11 +141,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--launch", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("-o", "--output", type=Path, help="reports/runs/profile-<time>.json if not given")
     asked = parser.parse_args(argv)
+    try:
+        cases = chosen(asked.kernels)
+    except ValueError as error:
+        parser.error(str(error))
     if not has_gpu():
         print("the profiler needs an NVIDIA GPU: run this on a machine that has one", file=sys.stderr)
         return 1
     if asked.launch:
-        launch(asked.kernels)
+        launch(cases)
         return 0
     try:
         fewest, seen = profile(asked.kernels)
@@ -154,8 +157,6 @@ def main(argv: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     print(*table(fewest, seen), sep="\n")
-    from spec.benchmarks.gpu_time import provenance
-    import torch
     output = asked.output or Path("reports/runs") / time.strftime("profile-%Y%m%d-%H%M%S.json")
     output.parent.mkdir(parents=True, exist_ok=True)
     facts = {"gpu": torch.cuda.get_device_properties(0).name, **provenance(), "command": " ".join([f"python -m {HERE}", *map(repr, asked.kernels)]),

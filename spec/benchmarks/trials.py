@@ -22,7 +22,7 @@ from kernels import has_gpu
 from reference import vllm_kernels
 from spec.benchmarks.contest import Case
 from spec.benchmarks.gpu_time import GpuClock, provenance
-from spec.benchmarks.kernel_cases import CASES
+from spec.benchmarks.kernel_cases import CASES, chosen
 
 CHOSEN = "as it is"
 ROUNDS, WARM_UP = 11, 2
@@ -87,14 +87,6 @@ def label(trial: dict) -> str:
     return ", ".join(f"{name} {value}" for name, value in trial.items())
 
 
-def cases_of(kernels: list[str]) -> list[Case]:
-    """The cases of the kernels whose names begin so; all that something was tried for, of none. Raises `ValueError`."""
-    for wanted in kernels:
-        if not any(name.startswith(wanted) for name in TRIALS):
-            raise ValueError(f"nothing was tried for {wanted!r}: give the beginning of one of {', '.join(map(repr, TRIALS))}")
-    return [case for case in CASES if case.kernel in TRIALS and (not kernels or any(case.kernel.startswith(wanted) for wanted in kernels))]
-
-
 def table(rows: list[Tried]) -> Iterator[str]:
     """Of one case, fastest first."""
     width = max(len(row.trial) for row in rows)
@@ -110,7 +102,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("-o", "--output", type=Path, help="reports/runs/trials-<time>.json if not given")
     asked = parser.parse_args(argv)
     try:
-        cases = cases_of(asked.kernels)
+        cases = chosen(asked.kernels, [case for case in CASES if case.kernel in TRIALS])
     except ValueError as error:
         parser.error(str(error))
     if not has_gpu():

@@ -1,5 +1,7 @@
 """What was tried for the kernels, and what the profiler shows of them, as far as it can be judged without a GPU."""
+import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -8,7 +10,7 @@ torch = pytest.importorskip("torch", reason="needs torch: make setup")
 from spec.benchmarks import profiled, trials  # noqa: E402
 from spec.benchmarks.contest import Case, Contest, Contestant  # noqa: E402
 from spec.benchmarks.gpu_time import Ceilings, Rehearsal  # noqa: E402
-from spec.benchmarks.kernel_cases import CASES  # noqa: E402
+from spec.benchmarks.kernel_cases import CASES, chosen  # noqa: E402
 from spec.kernels.exactness import DEVICE  # noqa: E402
 
 KERNELS = Path(__file__).parents[2] / "kernels"
@@ -74,10 +76,17 @@ def test_every_trial_runs(kernel):
 
 
 def test_kernels_are_chosen_by_the_beginning_of_their_name():
-    assert {case.kernel for case in trials.cases_of(["SiLU", "add"])} == {"SiLU and mul", "add and RMS norm"}
-    assert {case.kernel for case in trials.cases_of([])} == set(trials.TRIALS)
-    with pytest.raises(ValueError, match="nothing was tried for 'relu': give the beginning of one of 'RMS norm'"):
-        trials.cases_of(["relu"])
+    assert {case.kernel for case in chosen(["SiLU", "add"])} == {"SiLU and mul", "add and RMS norm"}
+    assert chosen([]) == CASES and set(trials.TRIALS) < {case.kernel for case in CASES}
+    with pytest.raises(ValueError, match="no kernel here begins with 'relu': give the beginning of one of 'decode attention', 'prefill attention', 'RMS"):
+        chosen(["relu"])
+
+
+@pytest.mark.parametrize("module, name", [(trials, "decode attention"), (profiled, "relu")])
+def test_a_kernel_that_is_not_there_is_named_at_the_door(module, name, capsys):
+    with pytest.raises(SystemExit):
+        module.main([name])
+    assert f"no kernel here begins with {name!r}" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(DEVICE == "cuda", reason="is about a machine without a GPU: run it there")
@@ -115,6 +124,29 @@ def test_bytes_are_those_of_all_kernels_of_a_launch_and_stand_in_its_first_line(
     merged = profiled.Profile(ours.launch, "merge", 5.0, 10.0, 20.0, 1, 1, 1, 1, 1, 1)
     header, first, second, third = profiled.table({ours.launch: 2 * 10**8, theirs.launch: 10**9}, [ours, merged, theirs])
     assert "bytes" in header and "2.561" in first and second.split()[:3] == ["merge", "5.0", "1.0%"] and theirs.launch in third
+
+
+def test_what_is_profiled_was_run_before_and_put_back_and_stands_in_a_range_of_its_own(monkeypatch, capsys):
+    told = []
+
+    def launched(x):
+        told.append(("runs with", x.tolist()))
+        return x.mul_(2)
+
+    case = Case("a kernel", "a shape", "", lambda clock: Contest(Contestant(launched, [(torch.ones(1),)], in_place=(0,)), 8, rivals={
+        "vLLM": lambda: Contestant(launched, [(torch.full((1,), 5.0),)], in_place=(0,)), "torch.sort": lambda: pytest.fail("not asked for")}), {}, {})
+    monkeypatch.setattr(profiled, "GpuClock", Rehearsal)
+    monkeypatch.setattr(profiled, "NUMBERS", 1 << 10)
+    monkeypatch.setattr(profiled.vllm_kernels, "available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    monkeypatch.setattr(torch.cuda, "cudart", lambda: SimpleNamespace(cudaProfilerStart=lambda: told.append("start"), cudaProfilerStop=lambda: told.append("stop")))
+    monkeypatch.setattr(torch.cuda, "nvtx", SimpleNamespace(range_push=told.append, range_pop=lambda: told.append("pop")))
+    profiled.launch([case])
+    assert told[4:] == [("runs with", [1.0]), "start", "a kernel, a shape: ours", ("runs with", [1.0]), "pop", "stop",
+                        ("runs with", [5.0]), "start", "a kernel, a shape: vLLM", ("runs with", [5.0]), "pop", "stop"]
+    out, err = capsys.readouterr()
+    assert json.loads(out.removeprefix(profiled.FEWEST)) == {"torch.neg, 1.9073486328125e-06 GiB": 4096, "a kernel, a shape: ours": 8, "a kernel, a shape: vLLM": 8}
+    assert err.splitlines()[1:] == ["a kernel, a shape: ours", "a kernel, a shape: vLLM"]
 
 
 def test_a_profiler_that_saw_nothing_is_named():
