@@ -11,7 +11,7 @@ STEEP = 20      # from this ratio of the largest to the smallest on, the axis is
 
 
 def plots_of(series: Series) -> list[dict]:
-    """The ratio to the reference, the throughput against the physical limit, what each engine does in a second, and how long it takes."""
+    """The ratio to the reference, the throughput against the ceiling, what each engine does in a second, and how long it takes."""
     sizes = list(series.newest)
     if len(sizes) < 2:
         return []
@@ -25,7 +25,7 @@ def plots_of(series: Series) -> list[dict]:
         if found := RATE.fullmatch(name):
             rates.setdefault(found[2], []).append((name, found[1] or "ours"))
     ceilings = [(name, found[1] or "ours") for name in names if (found := CEILING.fullmatch(name))]
-    plots = [_ratio(series, sizes), _plot("Against the physical limit", "of ceiling", _lines(series, sizes, ceilings), share=True, line=1)]
+    plots = [_ratio(series, sizes), _plot("Against the ceiling", "of ceiling", _lines(series, sizes, ceilings), share=True, line=1)]
     for unit, named in rates.items():
         if not ceilings or unit not in ("TB/s", "TFLOP/s"):     # the limit's plot shows these already
             plots.append(_plot(f"{unit[0].upper()}{unit[1:].replace('/s', '')} a second", unit, _lines(series, sizes, named)))

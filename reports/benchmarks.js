@@ -38,7 +38,7 @@ function rangeOfY(plot) {
   return plot.log ? [Math.min(...values) / 1.6, most * 1.6] : [0, most * 1.15];
 }
 
-/** The line at which ours is as fast as the reference, or at the physical limit; below it, for a ratio, the losses. */
+/** The line at which ours is as fast as the reference, or at the ceiling; below it, for a ratio, the losses. */
 function drawLine(plot) {
   return (chart) => {
     const { ctx, bbox } = chart, y = chart.valToPos(plot.line, "y", true), scale = devicePixelRatio;
@@ -59,7 +59,7 @@ function drawLine(plot) {
     ctx.textAlign = "left";
     ctx.textBaseline = "bottom";
     if (plot.unit === "ratio") ctx.fillText("slower than vLLM", bbox.left + 6 * scale, bbox.top + bbox.height - 5 * scale);
-    else ctx.fillText("the physical limit", bbox.left + 6 * scale, y - 4 * scale);
+    else ctx.fillText("the ceiling: what a copy or a large product reached", bbox.left + 6 * scale, y - 4 * scale);
     ctx.restore();
   };
 }

@@ -30,7 +30,7 @@ def test_the_page_is_read_from_disk_as_a_person_would(tmp_path, page):
     facts = page.locator("header").text_content()
     assert all(each in facts for each in ("AMD EPYC", "2 cores", "3.11.7", "2026-11-23 02:10", "fedcba987"))
     titles = page.locator(".plot figcaption").evaluate_all("all => all.map(each => each.firstChild.textContent)")
-    assert titles == ["Times as fast as vLLM", "Steps a second", "Times as fast as vLLM", "Against the physical limit"]
+    assert titles == ["Times as fast as vLLM", "Steps a second", "Times as fast as vLLM", "Against the ceiling"]
     assert page.locator(".plot canvas").count() == len(titles)
 
 
