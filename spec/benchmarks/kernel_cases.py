@@ -49,7 +49,7 @@ def case_of(kernel: str, shape: str) -> Case:
     return next(case for case in CASES if (case.kernel, case.shape) == (kernel, shape))
 
 
-def chosen(beginnings: list[str], cases: list[Case] = CASES) -> list[Case]:
+def cases_named(beginnings: list[str], cases: list[Case]) -> list[Case]:
     """Those of `cases` whose kernels' names begin so; all, if no beginning is given. Raises `ValueError` of a beginning that none has."""
     for beginning in beginnings:
         if not any(case.kernel.startswith(beginning) for case in cases):

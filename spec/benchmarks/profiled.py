@@ -13,18 +13,16 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import torch
 
-from kernels import has_gpu
 from reference import vllm_kernels
 from spec.benchmarks.contest import Case, Contestant
-from spec.benchmarks.gpu_time import GpuClock, provenance
-from spec.benchmarks.kernel_cases import chosen
+from spec.benchmarks.gpu_time import GpuClock
+from spec.benchmarks.kernel_cases import CASES
+from spec.benchmarks.kernel_command import parse, parser_of, write
 
 METRICS = {"us": "gpu__time_duration.sum", "read": "dram__bytes_read.sum", "written": "dram__bytes_write.sum",
            "memory": "dram__throughput.avg.pct_of_peak_sustained_elapsed", "issuing": "smsp__issue_active.avg.pct_of_peak_sustained_active",
@@ -87,9 +85,10 @@ def profile(kernels: list[str]) -> tuple[dict[str, int], list[Profile]]:
                "--metrics", ",".join(METRICS.values()), sys.executable, "-m", HERE, "--launch", *kernels]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     lines = done.stdout.splitlines(keepends=True)
-    if done.returncode:
+    fewest = next((json.loads(line.removeprefix(FEWEST)) for line in lines if line.startswith(FEWEST)), None)
+    if done.returncode or fewest is None:
         raise NoProfiler(f"ncu ended with {done.returncode}:\n" + "".join(line for line in lines if not line.startswith('"')).strip())
-    return next((json.loads(line.removeprefix(FEWEST)) for line in lines if line.startswith(FEWEST)), {}), profiles(lines)
+    return fewest, profiles(lines)
 
 
 def launch(cases: list[Case]) -> None:
@@ -136,20 +135,11 @@ def table(fewest: dict[str, int], seen: list[Profile]) -> Iterator[str]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog=f"python -m {HERE}", description="Profile our kernels and vLLM's with NVIDIA's ncu, on a GPU.")
-    parser.add_argument("kernels", nargs="*", metavar="KERNEL", help="beginnings of the benchmark's kernels; all if none is given")
+    parser = parser_of(HERE, "Profile our kernels and vLLM's with NVIDIA's ncu, on a GPU.")
     parser.add_argument("--launch", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("-o", "--output", type=Path, help="reports/runs/profile-<time>.json if not given")
-    asked = parser.parse_args(argv)
-    try:
-        cases = chosen(asked.kernels)
-    except ValueError as error:
-        parser.error(str(error))
-    if not has_gpu():
-        print("the profiler needs an NVIDIA GPU: run this on a machine that has one", file=sys.stderr)
-        return 1
+    asked = parse(parser, argv, CASES)
     if asked.launch:
-        launch(cases)
+        launch(asked.cases)
         return 0
     try:
         fewest, seen = profile(asked.kernels)
@@ -157,12 +147,7 @@ def main(argv: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     print(*table(fewest, seen), sep="\n")
-    output = asked.output or Path("reports/runs") / time.strftime("profile-%Y%m%d-%H%M%S.json")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    facts = {"gpu": torch.cuda.get_device_properties(0).name, **provenance(), "command": " ".join([f"python -m {HERE}", *map(repr, asked.kernels)]),
-             "started": time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())}
-    output.write_text(json.dumps({**facts, "fewest bytes": fewest, "profiles": [asdict(each) for each in seen]}, indent=1) + "\n", encoding="utf-8")
-    print(f"written to {output}")
+    write("profile", parser, asked, torch.cuda.get_device_properties(0).name, **{"fewest bytes": fewest}, profiles=[asdict(each) for each in seen])
     return 0
 
 

@@ -1,31 +1,25 @@
 """`python -m spec.benchmarks.trials [KERNEL …]`: what was tried for a kernel, beside what its launcher chooses and beside vLLM's, on a GPU.
 
-All of a shape's contestants take turns in one run, timed as in the benchmark, and a trial whose result is wrong is an error. The
-notes in `kernels/*.md` quote it. To try something else, write it into `TRIALS`: a trial is the arguments that the launcher gets beside
-its tensors.
+A race of the benchmark, in which other tiles, other warps or another version of ours are rivals too: all take turns on the same numbers, a
+result that is wrong is an error, and so is a time that is impossible. The notes in `kernels/*.md` quote it. To try something else,
+write it into `TRIALS`: a trial is the arguments that the launcher gets beside its tensors.
 """
-import argparse
+import copy
 import gc
 import itertools
-import json
-import statistics
 import sys
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import torch
 
-from kernels import has_gpu
 from reference import vllm_kernels
-from spec.benchmarks.contest import Case
-from spec.benchmarks.gpu_time import GpuClock, provenance
-from spec.benchmarks.kernel_cases import CASES, chosen
-
-CHOSEN = "as it is"
-ROUNDS, WARM_UP = 11, 2
+from spec.benchmarks.contest import Case, Contest, Contestant
+from spec.benchmarks.gpu_time import GpuClock
+from spec.benchmarks.kernel_cases import CASES
+from spec.benchmarks.kernel_command import parse, parser_of, write
+from spec.benchmarks.kernel_race import Row, Turns, WrongResult, race
 
 
 def grid(**options: tuple) -> list[dict]:
@@ -50,81 +44,62 @@ TRIALS: dict[str, list[dict]] = {
 }
 
 
-@dataclass(frozen=True)
-class Tried:
-    """`seconds`: of one launch, the median. `of_ceiling`: the fewest bytes at a copy's speed, over that. `slower`: than what is chosen, round by round."""
-
-    kernel: str
-    shape: str
-    trial: str
-    seconds: float
-    of_ceiling: float
-    slower: float
+def with_trials(case: Case, trials: list[dict]) -> Case:
+    """`case`, in which each of `trials` is a rival."""
+    def build(clock, **arguments) -> Contest:
+        contest = case.build(clock, **arguments)
+        contest.rivals = {label(trial): partial(_rival, contest, trial) for trial in trials} | contest.rivals
+        return contest
+    return replace(case, build=build)
 
 
-def tried(case: Case, clock, trials: list[dict], compare: bool) -> list[Tried]:
-    """`trials` of one case, what is chosen, and with `compare` vLLM's kernels; in turns. Raises `AssertionError` of a wrong result."""
-    contest = case.contest(clock)
-    contestants = {CHOSEN: contest.ours} | {label(trial): replace(contest.ours, launch=partial(contest.ours.launch, **trial)) for trial in trials}
-    contestants |= {name: make() for name, make in contest.rivals.items() if compare or not name.startswith("vLLM")}
-    rounds = {name: clock.contestant(each.launches(), each.restore if each.in_place else None, each.capture) for name, each in contestants.items()}
-    times = {name: [] for name in rounds}
-    for _ in range(WARM_UP + ROUNDS):
-        for name, one_round in rounds.items():
-            times[name].append(one_round())
-    times = {name: each[WARM_UP:] for name, each in times.items()}
-    for name, each in contestants.items():
-        if name in (CHOSEN, *map(label, trials)):
-            contest.check(*each.result())
-    floor = clock.ceilings.floor(contest.num_bytes, contest.flops if contest.rate == "TFLOP/s" else 0)
-    medians = {name: statistics.median(each) for name, each in times.items()}
-    return [Tried(case.kernel, case.shape, name, medians[name], floor / medians[name],
-                  statistics.median(mine / chosen for mine, chosen in zip(times[name], times[CHOSEN])) - 1)
-            for name in sorted(times, key=medians.get)]
+def _rival(contest: Contest, trial: dict) -> Contestant:
+    """Ours, launched with `trial`. It has the same tensors, so what it leaves there is held against the twin: beside ours it would always be equal."""
+    def check(arguments: tuple, returned: object) -> None:
+        try:
+            contest.check(*contest.ours.seen(arguments, returned))
+        except AssertionError as error:
+            raise WrongResult(f"with {label(trial)}: {error}") from error
+
+    rival = copy.copy(contest.ours)     # and not made anew: what its rounds begin with is what ours began with, which by now is changed in place
+    rival.launch, rival.seen = partial(contest.ours.launch, **trial), check
+    return rival
 
 
 def label(trial: dict) -> str:
     return ", ".join(f"{name} {value}" for name, value in trial.items())
 
 
-def table(rows: list[Tried]) -> Iterator[str]:
-    """Of one case, fastest first."""
-    width = max(len(row.trial) for row in rows)
-    yield f"{rows[0].kernel}, {rows[0].shape}"
-    for row in rows:
-        mark = ">" if row.trial == CHOSEN else " "
-        yield f"  {mark} {row.trial:<{width}}  {row.seconds * 1e6:>9,.1f} us  {row.of_ceiling:>5.0%} of the ceiling  {row.slower:>+7.1%}"
+def fastest_first(row: Row) -> list[dict]:
+    """`slower`: than what the launcher chooses, round by round."""
+    return [{"kernel": row.case.kernel, "shape": row.case.shape, "trial": "as it is" if name == "ours" else name, "us": round(row.median(name) * 1e6, 2),
+             "of ceiling": round(row.of_ceiling(name), 4), "slower": round(row.ratio(name) - 1, 4)} for name in sorted(row.times, key=row.median)]
+
+
+def table(row: Row) -> Iterator[str]:
+    found = fastest_first(row)
+    width = max(len(each["trial"]) for each in found)
+    yield f"{row.case.kernel}, {row.case.shape}"
+    for each in found:
+        mark = ">" if each["trial"] == "as it is" else " "
+        yield f"  {mark} {each['trial']:<{width}}  {each['us']:>9,.1f} us  {each['of ceiling']:>5.0%} of the ceiling  {each['slower']:>+7.1%}"
+    for name, why in row.absent.items():
+        yield f"    {name}: {why}"
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m spec.benchmarks.trials", description="Time what was tried for the kernels, side by side, on a GPU.")
-    parser.add_argument("kernels", nargs="*", metavar="KERNEL", help="beginnings of names; all if none is given")
-    parser.add_argument("-o", "--output", type=Path, help="reports/runs/trials-<time>.json if not given")
-    asked = parser.parse_args(argv)
-    try:
-        cases = chosen(asked.kernels, [case for case in CASES if case.kernel in TRIALS])
-    except ValueError as error:
-        parser.error(str(error))
-    if not has_gpu():
-        print("trials need an NVIDIA GPU: run this on a machine that has one", file=sys.stderr)
-        return 1
-    clock, compare = GpuClock(), vllm_kernels.available()
-    if not compare:
+    parser = parser_of("spec.benchmarks.trials", "Time what was tried for the kernels, side by side, on a GPU.")
+    asked = parse(parser, argv, [case for case in CASES if case.kernel in TRIALS])
+    if not vllm_kernels.available():
         print(f"without vLLM's kernels: {vllm_kernels.WANTED}")
-    facts = {"gpu": clock.name, **provenance(), "command": " ".join(["python -m spec.benchmarks.trials", *map(repr, asked.kernels)]),
-             "started": time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime()), "copy TB/s": round(clock.ceilings.bytes_per_second / 1e12, 3)}
-    rows = []
-    for case in cases:
-        rows += (found := tried(case, clock, TRIALS[case.kernel], compare))
-        print(*table(found), sep="\n", flush=True)
+    clock, found = GpuClock(), []
+    for case in asked.cases:
+        row = race(with_trials(case, TRIALS[case.kernel]), clock, Turns())
+        print(*table(row), sep="\n", flush=True)
+        found += fastest_first(row)
         gc.collect()
         torch.cuda.empty_cache()
-    output = asked.output or Path("reports/runs") / time.strftime("trials-%Y%m%d-%H%M%S.json")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    kept = [{"kernel": row.kernel, "shape": row.shape, "trial": row.trial, "us": round(row.seconds * 1e6, 2), "of ceiling": round(row.of_ceiling, 4),
-             "slower": round(row.slower, 4)} for row in rows]
-    output.write_text(json.dumps({**facts, "trials": kept}, indent=1) + "\n", encoding="utf-8")
-    print(f"written to {output}")
+    write("trials", parser, asked, clock.name, **{"copy TB/s": round(clock.ceilings.bytes_per_second / 1e12, 3)}, trials=found)
     return 0
 
 

@@ -15,15 +15,6 @@ from spec.benchmarks.gpu_time import Rehearsal
 from spec.benchmarks.kernel_cases import CASES
 
 
-class NoBenchmark:
-    """Of pytest-benchmark's fixture, what a race uses."""
-
-    def pedantic(self, function, setup, rounds, warmup_rounds):
-        for _ in range(warmup_rounds + rounds):
-            setup()
-            function()
-
-
 def small_tiles() -> None:
     """The interpreter takes seconds for tiles as large as a GPU likes them."""
     launch = top_k_top_p.top_k_top_p
@@ -38,7 +29,7 @@ def main() -> None:
         vllm_kernels_rehearsed.stand_in()
     once = {(case.build, str(case.tiny)): case for case in CASES}   # most shapes of a kernel are one, when tiny
     for case in once.values():
-        row = kernel_race.race(case, Rehearsal(), NoBenchmark(), compare)
+        row = kernel_race.race(case, Rehearsal(), kernel_race.Turns(), compare)
         print(json.dumps({"figures": row.figures(), "shown": row.shown(), "times": row.times}), flush=True)
 
 

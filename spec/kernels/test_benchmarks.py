@@ -18,19 +18,10 @@ from spec.benchmarks import contest, gpu_time, kernel_race  # noqa: E402
 from spec.benchmarks.gpu_time import Ceilings, GpuClock, Rehearsal, TooFast  # noqa: E402
 from spec.benchmarks.contest import Case, Contest, Contestant  # noqa: E402
 from spec.benchmarks.kernel_cases import CASES  # noqa: E402
-from spec.benchmarks.kernel_race import WrongResult, race  # noqa: E402
+from spec.benchmarks.kernel_race import Turns, WrongResult, race  # noqa: E402
 from spec.kernels.exactness import DEVICE  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
-
-
-class Benchmark:
-    """Of pytest-benchmark's fixture, what a race uses."""
-
-    def pedantic(self, function, setup, rounds, warmup_rounds):
-        for _ in range(warmup_rounds + rounds):
-            setup()
-            function()
 
 
 class Script(Rehearsal):
@@ -72,7 +63,7 @@ def short(monkeypatch):
 
 
 def run(case, clock, compare=True):
-    return race(case, clock, Benchmark(), compare)
+    return race(case, clock, Turns(), compare)
 
 
 def same(x):

@@ -7,37 +7,22 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs torch: make setup")
 
-from spec.benchmarks import profiled, trials  # noqa: E402
+from spec.benchmarks import kernel_command, profiled, trials  # noqa: E402
 from spec.benchmarks.contest import Case, Contest, Contestant  # noqa: E402
-from spec.benchmarks.gpu_time import Ceilings, Rehearsal  # noqa: E402
-from spec.benchmarks.kernel_cases import CASES, chosen  # noqa: E402
+from spec.benchmarks.gpu_time import Rehearsal  # noqa: E402
+from spec.benchmarks.kernel_cases import CASES, cases_named  # noqa: E402
+from spec.benchmarks.kernel_race import Turns, race  # noqa: E402
 from spec.kernels.exactness import DEVICE  # noqa: E402
+from spec.kernels.test_benchmarks import Script, short  # noqa: E402,F401
 
 KERNELS = Path(__file__).parents[2] / "kernels"
 NOT_A_RACE = {"decode_inputs"}      # some numbers a request: nobody would feel it if it took twice as long
 
 
-class Script(Rehearsal):
-    """Shows each contestant, in the order they come, the seconds that it is told."""
-
-    ceilings = Ceilings(1e12, 1e12, 1e12, 1e12)
-
-    def __init__(self, *seconds):
-        self.told = [iter(each) for each in seconds]
-
-    def contestant(self, launches, restore=None, capture=True):
-        mine = self.told.pop(0)
-        return lambda: next(mine)
-
-
-@pytest.fixture(autouse=True)
-def short(monkeypatch):
-    monkeypatch.setattr(trials, "ROUNDS", 3)
-    monkeypatch.setattr(trials, "WARM_UP", 1)
-
-
-def doubled(x, by=2, off=0.0):
-    return x * by + off
+def doubled(x, by=2):
+    if by > 8:
+        raise RuntimeError("out of resource: shared memory\nand more")
+    return x * by
 
 
 def right(result):
@@ -45,41 +30,66 @@ def right(result):
 
 
 CASE = Case("a kernel", "a shape", "", lambda clock: Contest(Contestant(doubled, [(torch.ones(3),)]), 10**6, check=right, rivals={
-    "vLLM": lambda: Contestant(torch.add, [(torch.ones(3), torch.ones(3))])}), {}, {})
+    "vLLM": lambda: Contestant(lambda x: x * 2, [(torch.ones(3),)])}), {}, {})
+
+
+def raced(case, trials_of_it, clock, compare=True):
+    return race(trials.with_trials(case, trials_of_it), clock, Turns(), compare)
 
 
 def test_trials_stand_beside_what_is_chosen_fastest_first():
-    clock = Script([9, 2e-6, 4e-6, 8e-6], [9, 3e-6, 3e-6, 9e-6], [9, 1e-6, 2e-6, 4e-6])
-    rows = trials.tried(CASE, clock, [dict(off=0.0)], compare=True)
-    assert [(row.trial, row.seconds) for row in rows] == [("vLLM", 2e-6), ("off 0.0", 3e-6), ("as it is", 4e-6)]
-    assert [row.slower for row in rows] == pytest.approx([-0.5, 0.125, 0.0]), "compared round by round: of the medians alone it would be faster"
-    assert rows[-1].of_ceiling == pytest.approx(0.25)
-    table = list(trials.table(rows))
+    row = raced(CASE, [dict(by=2)], Script([9, 2e-6, 4e-6, 8e-6], [9, 3e-6, 3e-6, 9e-6], [9, 1e-6, 2e-6, 4e-6]))
+    found = trials.fastest_first(row)
+    assert [(each["trial"], each["us"]) for each in found] == [("vLLM", 2), ("by 2", 3), ("as it is", 4)]
+    assert [each["slower"] for each in found] == pytest.approx([-0.5, 0.125, 0.0]), "compared round by round: of the medians alone it would be faster"
+    assert found[-1]["of ceiling"] == pytest.approx(0.25)
+    table = list(trials.table(row))
     assert table[0] == "a kernel, a shape" and [line[2] for line in table[1:]] == [" ", " ", ">"] and "+12.5%" in table[2]
 
 
-def test_without_vllm_only_ours_are_tried():
-    assert len(trials.tried(CASE, Script([1] * 4, [1] * 4), [dict(off=0.0)], compare=False)) == 2
+def test_without_vllm_only_ours_are_tried_and_that_is_said():
+    row = raced(CASE, [dict(by=2)], Script([2e-6] * 4, [3e-6] * 4), compare=False)
+    assert list(row.times) == ["ours", "by 2"] and "vLLM: needs an NVIDIA GPU" in list(trials.table(row))[-1]
 
 
-def test_a_trial_that_computes_something_else_is_an_error():
-    with pytest.raises(AssertionError, match="not twice as much"):
-        trials.tried(CASE, Script([1] * 4, [1] * 4), [dict(by=3)], compare=False)
+@pytest.mark.parametrize("seconds, wrong, says", [(2e-6, dict(by=3), "with by 3: not twice as much"), (1e-9, dict(by=2), "by 2, a kernel a shape, took 0.00 us")])
+def test_a_trial_that_does_something_else_is_an_error(seconds, wrong, says):
+    with pytest.raises(AssertionError, match=says):
+        raced(CASE, [wrong], Script([2e-6] * 4, [seconds] * 4), compare=False)
+
+
+def test_a_trial_that_does_not_run_is_noted_and_the_others_run():
+    clock = Script([2e-6] * 4, [4e-6] * 4)
+    clock.is_rehearsal = False
+    row = raced(CASE, [dict(by=9), dict(by=2)], clock, compare=False)
+    assert list(row.times) == ["ours", "by 2"] and list(trials.table(row))[3] == "    by 9: RuntimeError: out of resource: shared memory"
+
+
+def test_what_is_changed_in_place_is_the_same_for_all():
+    seen = []
+
+    def added(x, much=1):
+        seen.append(x.item())
+        return x.add_(much)
+
+    case = Case("a kernel", "a shape", "", lambda clock: Contest(Contestant(added, [(torch.zeros(1),)], in_place=(0,)), 10**6), {}, {})
+    raced(case, [dict(much=1), dict(much=2)], Rehearsal(), compare=False)
+    assert seen[3:] and set(seen[3:]) == {0.0}, "after the first launches, which compile"
 
 
 @pytest.mark.skipif(DEVICE == "cuda", reason="rehearses what a GPU does: run where there is none")
 @pytest.mark.parametrize("kernel", [kernel for kernel in trials.TRIALS if kernel != "top-k and top-p"])   # whose tiles take the interpreter four minutes
 def test_every_trial_runs(kernel):
     case = next(case for case in CASES if case.kernel == kernel)
-    rows = trials.tried(case, Rehearsal(), trials.TRIALS[kernel], compare=False)
-    assert len({row.trial for row in rows}) == len(rows) >= 1 + len(trials.TRIALS[kernel])
+    row = raced(case, trials.TRIALS[kernel], Rehearsal(), compare=False)
+    assert len(row.times) >= 1 + len(trials.TRIALS[kernel]) and list(row.absent) == [name for name in case.contest(Rehearsal()).rivals if name.startswith("vLLM")]
 
 
 def test_kernels_are_chosen_by_the_beginning_of_their_name():
-    assert {case.kernel for case in chosen(["SiLU", "add"])} == {"SiLU and mul", "add and RMS norm"}
-    assert chosen([]) == CASES and set(trials.TRIALS) < {case.kernel for case in CASES}
+    assert {case.kernel for case in cases_named(["SiLU", "add"], CASES)} == {"SiLU and mul", "add and RMS norm"}
+    assert cases_named([], CASES) == CASES and set(trials.TRIALS) < {case.kernel for case in CASES}
     with pytest.raises(ValueError, match="no kernel here begins with 'relu': give the beginning of one of 'decode attention', 'prefill attention', 'RMS"):
-        chosen(["relu"])
+        cases_named(["relu"], CASES)
 
 
 @pytest.mark.parametrize("module, name", [(trials, "decode attention"), (profiled, "relu")])
@@ -90,9 +100,20 @@ def test_a_kernel_that_is_not_there_is_named_at_the_door(module, name, capsys):
 
 
 @pytest.mark.skipif(DEVICE == "cuda", reason="is about a machine without a GPU: run it there")
-@pytest.mark.parametrize("module, says", [(trials, "trials need an NVIDIA GPU"), (profiled, "the profiler needs an NVIDIA GPU")])
-def test_without_a_gpu_they_say_what_is_missing(module, says, capsys):
-    assert module.main([]) == 1 and says in capsys.readouterr().err
+@pytest.mark.parametrize("module", [trials, profiled])
+def test_without_a_gpu_they_say_what_is_missing(module):
+    with pytest.raises(SystemExit, match=f"^python -m {module.__name__} needs an NVIDIA GPU: run it on a machine that has one"):
+        module.main([])
+
+
+def test_all_that_was_tried_is_written_down_with_where_and_when(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(kernel_command, "has_gpu", lambda: True)
+    monkeypatch.setattr(trials, "GpuClock", Rehearsal)
+    assert trials.main(["penalties", "-o", str(tmp_path / "new" / "found.json")]) == 0
+    kept = json.loads((tmp_path / "new" / "found.json").read_text())
+    assert kept["gpu"] == "no GPU" and kept["command"] == "python -m spec.benchmarks.trials 'penalties'" and {"commit", "torch", "date"} < set(kept)
+    assert {each["trial"] for each in kept["trials"]} == {"as it is", *map(trials.label, trials.TRIALS["penalties"])}
+    assert f"written to {tmp_path}" in capsys.readouterr().out
 
 
 # What ncu 2025.3 said of one launch each, on an H100; of its 260 columns those that count.
