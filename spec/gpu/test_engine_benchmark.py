@@ -22,9 +22,8 @@ from spec.benchmarks.engine_row import Row, percentile  # noqa: E402
 from spec.benchmarks.engine_scale import REHEARSAL, STANDARD  # noqa: E402
 from spec.benchmarks.gpu_time import TooFast  # noqa: E402
 from spec.benchmarks.greedy_check import checked, judge  # noqa: E402
-from spec.benchmarks.kernel_race import WrongResult  # noqa: E402
+from spec.benchmarks.kernel_race import Turns, WrongResult  # noqa: E402
 from spec.kernels.exactness import DEVICE  # noqa: E402
-from spec.kernels.test_benchmarks import Benchmark  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 CONFIG = {"num_hidden_layers": 2, "num_key_value_heads": 3, "head_dim": 5}
@@ -111,7 +110,7 @@ def pair_of(ours, vllm=None):
 def test_both_are_asked_the_same_and_the_warm_up_does_not_count():
     answers = [{"seconds": seconds} for seconds in (9.0, 2.0, 4.0)]
     ours, vllm = Scripted(*answers), Scripted(*answers)
-    told = pair_of(ours, vllm).take_turns(Benchmark(), 2, lambda engine, number: engine.generate([number], 1))
+    told = pair_of(ours, vllm).take_turns(Turns(), 2, lambda engine, number: engine.generate([number], 1))
     assert {name: [each["seconds"] for each in rounds] for name, rounds in told.items()} == {"vLLM": [2.0, 4.0], "ours": [2.0, 4.0]}
     assert ours.asked == vllm.asked == [([0], 1), ([1], 1), ([2], 1)]
 
@@ -119,7 +118,7 @@ def test_both_are_asked_the_same_and_the_warm_up_does_not_count():
 def test_an_output_of_another_length_is_an_error():
     answers = [{"seconds": 1.0, "token_ids": [[5] * length]} for length in (16, 16, 15)]
     with pytest.raises(WrongResult, match="^ours wrote outputs of other lengths"):
-        engine_contest.alone(REHEARSAL, pair_of(Scripted(*answers)), Benchmark(), Limit(1, CONFIG, 1e12))
+        engine_contest.alone(REHEARSAL, pair_of(Scripted(*answers)), Turns(), Limit(1, CONFIG, 1e12))
 
 
 RANKED = [{}, {"7": -1.0}, {"8": -1.0, "9": -1.5}, {"3": -2.0}]
@@ -147,9 +146,9 @@ def test_a_greedy_token_that_is_no_near_tie_is_an_error(gap, wrong):
     exact = Scripted(all_wrong(REHEARSAL, gap))
     if wrong:
         with pytest.raises(WrongResult, match="5 is written, and float32 finds 6 better by 0.000: no near-tie"):
-            checked(REHEARSAL, pair_of(ours), Benchmark(), exact)
+            checked(REHEARSAL, pair_of(ours), Turns(), exact)
         return
-    row = checked(REHEARSAL, pair_of(ours), Benchmark(), exact)
+    row = checked(REHEARSAL, pair_of(ours), Turns(), exact)
     assert row.measured == {"ours": [3 * 8 + 16]} and row.judged() == {"at most 2x vLLM's": "not measured"}
 
 
