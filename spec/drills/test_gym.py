@@ -56,12 +56,14 @@ def test_start_gives_the_stub_and_never_overwrites(mine, capsys):
     assert "Your answer is in" in capsys.readouterr().out
 
 
-def test_a_wrong_answer_is_told_its_smallest_case_and_no_noise(capsys):
-    answer(WRONG)
+# Where nearly any case fails, Hypothesis would write behind each number that any other will do, each on a line of its own.
+@pytest.mark.parametrize("wrong", [WRONG, SOLUTION.replace("    def push(self, value):", "    def push(self, value):\n        if len(self): return 'wrong'")], ids=["some cases", "most cases"])
+def test_a_wrong_answer_is_told_its_smallest_case_and_no_noise(capsys, wrong):
+    answer(wrong)
     assert door.main(["check", "ring_buffer"]) == 1
     told = capsys.readouterr().out
-    assert "✗ any sequence of calls" in told and re.search(r"^    after\n        push\(0\)\n(.*\n)+    yours: .*\n    right: ", told, re.MULTILINE)
-    assert re.search(r"the smallest case that shows it:\n        capacity=\d,.*\n        calls=\[", told)   # how small it is is Hypothesis' business, and whether it says that any other will do
+    assert "✗ any sequence of calls" in told and re.search(r"^    after\n        push\(0\)\n(.*\n)*    yours: .*\n    right: ", told, re.MULTILINE)
+    assert re.search(r"the smallest case that shows it:\n        capacity=\d,\n        calls=\[\([^#]*\)\],\n\n", told)      # how small it is is Hypothesis' business
     assert "play(calls, answer.RingBuffer(capacity)" in told and "0 of 4 tests hold" in told
     assert [noise for noise in ("Traceback", "site-packages", "answer=<", "hypothesis", "test session", "\x1b", "short test summary") if noise in told] == []
     assert not runs_of_judges(), "a judgement is no run of claims"
